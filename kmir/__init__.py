@@ -1,0 +1,30 @@
+"""kmir: Keras models that read music.
+
+The names below are loaded on first use, so that ``import kmir`` is instant and does not import
+TensorFlow.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "from_preset": "kmir.presets",
+    "save_preset": "kmir.presets",
+    "list_presets": "kmir.presets",
+    "Preset": "kmir.presets",
+}
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'kmir' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,53 @@
+"""What can go wrong, as exceptions whose message is one line a person can act on."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class KmirError(Exception):
+    """Base of all errors that kmir raises on purpose; the command line prints it and exits 1."""
+
+
+class UsageError(KmirError):
+    """A command or a configuration was written wrongly; the command line exits 2."""
+
+
+class AudioError(KmirError):
+    """An audio file or array can't be used."""
+
+
+class AnnotationError(KmirError):
+    """An annotation is malformed or contradicts itself."""
+
+
+class DatasetError(KmirError):
+    """A data set folder is not laid out as expected; the message may hold several lines."""
+
+
+class RecordError(KmirError):
+    """A records folder is missing, damaged, or made for something else."""
+
+
+class PresetError(KmirError):
+    """A preset is unknown, incomplete, or damaged."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Phrase that offers the known names closest to a mistyped one.
+
+    Args:
+        name: What was received.
+        known: The names that would have been right.
+
+    Returns:
+        ``"Did you mean 'x'?"`` where something is close, else the list of known names.
+
+    Example:
+        >>> nearest("lerning_rate", ["learning_rate", "epochs"])
+        "Did you mean 'learning_rate'?"
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    return f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(names) or 'none'}."

@@ -1,0 +1,1 @@
+"""Feature specs: frozen dataclasses, callable on samples."""

@@ -1,0 +1,111 @@
+"""The contract of a feature: a frozen dataclass, callable on samples, that knows its own geometry."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import numpy as np
+
+from kmir.errors import RecordError, nearest
+from kmir.lookup import find
+
+
+class Feature(abc.ABC):
+    """Samples to frames. Subclasses are frozen dataclasses whose fields are all JSON values.
+
+    The same object runs at extraction and at prediction: records and presets store it as its
+    `config`, and `fingerprint` tells whether two of them compute the same thing.
+
+    Attributes:
+        name: Name of the module in ``kmir.features`` that defines the class.
+        sample_rate: Sampling rate in Hz that the samples must have.
+    """
+
+    name: ClassVar[str]
+    sample_rate: int
+
+    @property
+    @abc.abstractmethod
+    def frame_rate(self) -> float:
+        """Frames per second, from the true hop."""
+
+    @property
+    @abc.abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one frame: ``(bins,)`` or ``(bins, channels)``."""
+
+    @property
+    @abc.abstractmethod
+    def silence(self) -> float:
+        """Value that digital silence has in every bin; what shorter clips are padded with."""
+
+    @abc.abstractmethod
+    def from_blocks(self, blocks: Iterable[np.ndarray], samples: int | None = None) -> np.ndarray:
+        """Features of a recording that arrives in blocks, equal to those of the whole.
+
+        Args:
+            blocks: Mono float32 samples at `sample_rate`, in order, of any lengths.
+            samples: How many there will be, if known: memory is then taken once.
+
+        Returns:
+            ``(frames, *shape)`` float32.
+        """
+
+    def __call__(self, samples: np.ndarray) -> np.ndarray:
+        """Features of a whole recording.
+
+        Args:
+            samples: ``(samples,)`` mono float32 in [-1, 1] at `sample_rate`.
+
+        Returns:
+            ``(frames, *shape)`` float32.
+        """
+        return self.from_blocks([np.asarray(samples, np.float32)], len(samples))
+
+    def frames(self, seconds: float) -> int:
+        """Number of frames that cover a duration: 29.12 s at 12 kHz, hop 256 → 1366."""
+        return 1 + int(round(seconds * self.sample_rate) / self.sample_rate * self.frame_rate)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The feature as plain JSON values, `name` included."""
+        return {"name": self.name} | dataclasses.asdict(self)  # type: ignore[call-overload]
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits, equal for features that compute the same thing."""
+        text = json.dumps(self.config, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def feature_class(name: str) -> type[Feature]:
+    """Class of the feature with this name (``"log_mel"`` → ``LogMel``)."""
+    module = find("feature", name)
+    return next(
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, Feature)
+        and value.__module__ == module.__name__
+    )
+
+
+def feature_from_config(config: dict[str, Any]) -> Feature:
+    """Feature from what its `config` gave.
+
+    Raises:
+        RecordError: If a field is not one of the feature's.
+    """
+    cls = feature_class(config["name"])
+    known = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    values = {key: value for key, value in config.items() if key != "name"}
+    for key in values.keys() - known:
+        raise RecordError(
+            f"Unknown field '{key}' of feature '{config['name']}'. {nearest(key, known)}"
+        )
+    return cls(**values)

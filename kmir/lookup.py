@@ -1,0 +1,67 @@
+"""Things reached by name: models, tasks, data sets and features, in this repository or any other.
+
+A bare name (``crnn_tagger``) is looked up in its room (``zoo``); a dotted name (``my_models.tagger``)
+is imported as it stands, so a module outside this repository works just as well.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+from types import ModuleType
+
+from kmir.errors import UsageError, nearest
+
+ROOMS = {
+    "model": "zoo",
+    "task": "pipelines",
+    "data set": "kmir.datasets",
+    "feature": "kmir.features",
+}
+# Modules of a room that are its furniture, not something to ask for by name.
+FURNITURE = {
+    "model": {"studies", "presets"},
+    "task": {"base", "augment", "stream"},
+    "data set": {"track"},
+    "feature": {"base", "audio"},
+}
+
+
+def known(kind: str) -> list[str]:
+    """Names that a room of this repository offers, sorted.
+
+    Args:
+        kind: One of ``"model"``, ``"task"``, ``"data set"``, ``"feature"``.
+    """
+    room = importlib.import_module(ROOMS[kind])
+    names = {module.name for module in pkgutil.iter_modules(room.__path__)}
+    return sorted(names - FURNITURE[kind])
+
+
+def find(kind: str, name: str) -> ModuleType:
+    """Module that defines the named model, task, data set or feature.
+
+    Args:
+        kind: One of ``"model"``, ``"task"``, ``"data set"``, ``"feature"``.
+        name: A bare name (``"crnn_tagger"``) or a dotted module (``"zoo.crnn_tagger"``).
+
+    Returns:
+        The imported module.
+
+    Raises:
+        UsageError: If there is no such module; the nearest name is offered.
+    """
+    room = ROOMS[kind]
+    dotted = name if "." in name else f"{room}.{name}"
+    bare = dotted.removeprefix(f"{room}.")
+    if dotted.startswith(f"{room}.") and bare in known(kind):
+        return importlib.import_module(dotted)
+    try:
+        if dotted.startswith(f"{room}.") or importlib.util.find_spec(dotted) is None:
+            raise ModuleNotFoundError(name=dotted)
+    except (ModuleNotFoundError, ValueError):
+        raise UsageError(
+            f"Expected the name of a {kind}. Received: '{name}'. {nearest(bare, known(kind))}"
+        ) from None
+    return importlib.import_module(dotted)
