@@ -17,7 +17,7 @@ _HOMES = {
     "list_presets": "kmir.presets",
     "Preset": "kmir.presets",
 }
-__all__ = ["__version__", *_HOMES]
+__all__ = ["Preset", "__version__", "from_preset", "list_presets", "save_preset"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The contract of a feature: a frozen dataclass, callable on samples, that knows its own geometry."""
+"""The contract of a feature: a frozen dataclass, callable on samples, that knows its geometry."""
 
 from __future__ import annotations
 
