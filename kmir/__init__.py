@@ -9,6 +9,10 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from kmir.quiet import hush_tensorflow
+
+hush_tensorflow()
+
 __version__ = "0.1.0"
 
 _HOMES = {

@@ -1,6 +1,6 @@
 """Things reached by name: models, tasks, data sets and features, in this repository or any other.
 
-A bare name (``crnn_tagger``) is looked up in its room (``zoo``); a dotted one (``my_models.tagger``)
+A bare name (``crnn_tagger``) is looked up in its room (``zoo``); a dotted one (``mine.tagger``)
 is imported as it stands, so a module outside this repository works just as well.
 """
 

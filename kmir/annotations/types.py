@@ -7,7 +7,7 @@ Hz, 0 where unvoiced. All types are immutable and validate themselves when made.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -52,7 +52,7 @@ class Tags:
     """
 
     labels: tuple[str, ...]
-    scores: Array = field(default=None)  # type: ignore[assignment]
+    scores: Array = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         labels = tuple(self.labels)
@@ -99,7 +99,7 @@ class Beats:
     """
 
     times: Array
-    positions: Array = field(default=None)  # type: ignore[assignment]
+    positions: Array = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         times = _times(self.times, "beat times")
@@ -132,7 +132,7 @@ class Notes:
 
     intervals: Array
     pitches: Array
-    velocities: Array = field(default=None)  # type: ignore[assignment]
+    velocities: Array = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         intervals = _intervals(self.intervals)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from kmir.errors import RecordError, nearest
+from kmir.errors import AudioError, RecordError, nearest
 from kmir.lookup import find
 
 
@@ -64,12 +64,24 @@ class Feature(abc.ABC):
 
         Returns:
             ``(frames, *shape)`` float32.
+
+        Raises:
+            AudioError: If the samples are integers or not mono, there are none, or they are not
+                finite.
         """
-        return self.from_blocks([np.asarray(samples, np.float32)], len(samples))
+        samples = np.asarray(samples)
+        if samples.dtype.kind != "f" or samples.ndim != 1:
+            raise AudioError(
+                f"Expected mono float samples, (samples,). Received: {samples.dtype} of shape "
+                f"{samples.shape}; make them so with kmir.features.audio.from_array."
+            )
+        return self.from_blocks([samples.astype(np.float32, copy=False)], len(samples))
 
     def frames(self, seconds: float) -> int:
         """Number of frames that cover a duration: 29.12 s at 12 kHz, hop 256 → 1366."""
-        return 1 + int(round(seconds * self.sample_rate) / self.sample_rate * self.frame_rate)
+        samples = round(seconds * self.sample_rate)
+        # A whole number of hops must not fall short of itself by a rounding error.
+        return 1 + int(samples * self.frame_rate / self.sample_rate + 1e-6)
 
     @property
     def config(self) -> dict[str, Any]:

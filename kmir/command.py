@@ -1,0 +1,35 @@
+"""What every command shares: one clear line for an error, and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from kmir.errors import KmirError, UsageError
+
+
+def run(main: Callable[[list[str]], int], argv: Sequence[str] | None = None) -> int:
+    """Run a command's main function.
+
+    Args:
+        main: Takes the arguments, gives the exit code.
+        argv: Arguments; default those of this process.
+
+    Returns:
+        What main gave; 1 after an error in the data, 2 after wrong usage, 130 after Ctrl-C.
+    """
+    # Models, tasks and data sets of one's own are found beside where the command is run.
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        return main(list(sys.argv[1:] if argv is None else argv))
+    except KmirError as error:
+        print(f"kmir: error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+    except KeyboardInterrupt:
+        print("kmir: interrupted. Run the same command again to go on.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
+        sys.stderr.close()
+        return 0

@@ -1,0 +1,125 @@
+"""A preset and records to scores: ``python -m kmir.evaluate PRESET --data RECORDS``."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from kmir import command
+from kmir.annotations import Annotations
+from kmir.errors import RecordError
+from kmir.extract import records_for
+from kmir.presets import Preset, from_preset
+from kmir.records.read import Records
+from kmir.scoring import Score
+
+
+def evaluate(
+    preset: Preset, records: Records, split: str, out: Path, *, quiet: bool = False
+) -> list[Score]:
+    """Score a preset on a split of records, track by track.
+
+    Args:
+        preset: What to score.
+        records: Of the feature that the preset was trained on.
+        split: ``"train"``, ``"validation"``, ``"test"`` or ``"all"``.
+        out: ``scores.csv`` to write: a row a track, then ``mean`` with the scores over all
+            tracks; a table per label goes beside it (``scores_per_label.csv``).
+        quiet: No progress bar.
+
+    Returns:
+        Scores over all tracks.
+
+    Raises:
+        RecordError: If the records are of another feature or lack the split.
+    """
+    check_feature(preset, records)
+    names = records.manifest.splits if split == "all" else [records.checked(split)]
+    total = sum(records.manifest.splits[name].tracks for name in names)
+    references: list[Annotations] = []
+    estimates: list[Annotations] = []
+    rows: list[dict[str, Any]] = []
+
+    def features() -> Iterable[tuple[tuple[str, Annotations], Any]]:
+        for track, frames, annotations in records.tracks(split):
+            yield (track, annotations), frames
+
+    bar = tqdm(total=total, desc=f"evaluate {split}", unit="track", disable=True if quiet else None)
+    with bar:
+        for (track, reference), estimate in preset.annotate(features()):
+            references.append(reference)
+            estimates.append(estimate)
+            rows.append({"track": track} | preset.task.score(reference, estimate))
+            bar.update()
+    scores, per_label = preset.task.summarise(references, estimates)
+    rows.append({"track": "mean"} | {score.name: score.value for score in scores})
+    _write(out, rows)
+    _write(out.with_name(f"{out.stem}_per_label.csv"), per_label)
+    return list(scores)
+
+
+def check_feature(preset: Preset, records: Records) -> None:
+    """Check that records hold what a preset reads.
+
+    Raises:
+        RecordError: If not; the differing fields are named.
+    """
+    wanted, found = preset.feature.config, records.feature.config
+    different = [key for key in wanted | found if wanted.get(key) != found.get(key)]
+    if different:
+        wants = ", ".join(f"{key}={wanted.get(key)}" for key in different)
+        has = ", ".join(f"{key}={found.get(key)}" for key in different)
+        raise RecordError(
+            f"Expected records with the feature of {preset.name}: {wants}. Received: {has} "
+            f"(from {records.root}). Extract the data with that feature."
+        )
+
+
+def table(scores: Sequence[Score], title: str) -> str:
+    """Scores with their 95 % intervals beside chance, as lines for the terminal."""
+    lines = [f"{title:20} {'score':>7}   {'95 % interval':15}  {'chance':>6}"]
+    for s in scores:
+        chance = "" if s.chance is None else f"{s.chance:6.3f}"
+        lines.append(f"{s.name:20} {s.value:7.3f}   [{s.low:.3f}, {s.high:.3f}]  {chance:>6}")
+    return "\n".join(lines)
+
+
+def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def main(argv: list[str]) -> int:
+    """Run the command."""
+    parser = argparse.ArgumentParser(
+        prog="kmir evaluate", description="Score a preset on records, track by track."
+    )
+    parser.add_argument("preset", help="name of a preset, or folder of a preset or a run")
+    parser.add_argument("--data", required=True, help="records folder, or name of a data set")
+    parser.add_argument("--root", type=Path, help="folder of the data set")
+    parser.add_argument("--split", default="test", help="train, validation, test or all")
+    parser.add_argument("--out", type=Path, help="default: scores.csv in the run folder, or here")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    args = parser.parse_args(argv)
+    preset = from_preset(args.preset)
+    records = records_for(args.data, args.root, preset.feature, quiet=args.quiet)
+    folder = Path(args.preset)
+    out = args.out or (folder if folder.is_dir() else Path()) / "scores.csv"
+    scores = evaluate(preset, records, args.split, out, quiet=args.quiet)
+    print(table(scores, f"{args.split} split"))
+    print(out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))

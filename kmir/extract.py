@@ -1,0 +1,159 @@
+"""Audio and annotations to records: ``python -m kmir.extract DATASET --root DIR --out RECORDS``."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kmir import command
+from kmir.cache import cache_dir
+from kmir.config import options, override, split_flags
+from kmir.errors import DatasetError, RecordError
+from kmir.features.base import Feature, feature_class
+from kmir.lookup import find, known
+from kmir.records.read import Records
+from kmir.records.spec import Manifest
+from kmir.records.write import write_records
+
+
+def extract(
+    dataset: str,
+    root: Path | None,
+    out: Path,
+    feature: Feature,
+    *,
+    dataset_options: Mapping[str, Any] | None = None,
+    dtype: str = "float16",
+    seed: int = 0,
+    workers: int | None = None,
+    quiet: bool = False,
+) -> Manifest:
+    """Extract a feature from a data set.
+
+    Args:
+        dataset: Name of the data set (``"folder"``), or a module of one's own.
+        root: Where its files stand; None for data sets that make their own.
+        out: Folder of the records.
+        feature: What to extract.
+        dataset_options: Keyword arguments of the data set's ``tracks``.
+        dtype: ``"float16"`` or ``"float32"``.
+        seed: Of the split, where the data set publishes none.
+        workers: Number of processes; default one a core.
+        quiet: No progress bar.
+
+    Returns:
+        The manifest; tracks that could not be read stand in its ``failed``.
+
+    Raises:
+        DatasetError: If the data set is not laid out as expected.
+        RecordError: If the folder holds other records, or no track could be read.
+    """
+    module = find("data set", dataset)
+    tracks = list(module.tracks(root, **(dataset_options or {})))
+    if not tracks:
+        raise DatasetError(f"Expected at least one track in {root}. Received: none.")
+    return write_records(
+        out,
+        tracks,
+        feature,
+        dataset=dataset,
+        dtype=dtype,
+        seed=seed,
+        workers=workers or os.cpu_count() or 1,
+        quiet=quiet,
+    )
+
+
+def records_for(data: str, root: Path | None, feature: Feature, *, quiet: bool = False) -> Records:
+    """Records by folder, or of a data set by name: then extracted into the cache, once.
+
+    Args:
+        data: A records folder, or the name of a data set.
+        root: Where the data set's files stand.
+        feature: What to extract where there are no records yet.
+        quiet: No progress bar.
+    """
+    if Path(data).exists() or "/" in data:
+        return Records.open(data)
+    place = "" if root is None else str(root.resolve())
+    key = hashlib.sha256(f"{place}/{feature.fingerprint}".encode()).hexdigest()[:12]
+    out = cache_dir() / "records" / f"{data}-{key}"
+    report(extract(data, root, out, feature, quiet=quiet))
+    return Records.open(out)
+
+
+def report(manifest: Manifest) -> None:
+    """Name on stderr the tracks that could not be read, each with its reason."""
+    if manifest.failed:
+        print(f"{len(manifest.failed)} files could not be read:", file=sys.stderr)
+        for reason in manifest.failed.values():
+            print(f"  {reason}", file=sys.stderr)
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; exit code 1 if some file could not be read."""
+    fields, argv = split_flags(argv, "feature")
+    flags, argv = split_flags(argv, "option")
+    parser = argparse.ArgumentParser(
+        prog="kmir extract",
+        description="Audio and annotations to records. Killed, it goes on with the same command.",
+        epilog="--feature.NAME=VALUE sets a field of the feature (--feature.sample_rate=8000), "
+        "--option.NAME=VALUE an option of the data set.",
+    )
+    parser.add_argument("dataset", help=f"one of {', '.join(known('data set'))}, or a module")
+    parser.add_argument("--root", type=Path, help="folder of the data set")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the records")
+    parser.add_argument("--feature", default="log_mel", help="default: %(default)s")
+    parser.add_argument("--dtype", choices=["float16", "float32"], default="float16")
+    parser.add_argument("--seed", type=int, default=0, help="of the split, where none is published")
+    parser.add_argument("--workers", type=int, help="processes; default: one a core")
+    parser.add_argument("--overwrite", action="store_true", help="replace records in --out")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    args = parser.parse_args(argv)
+    if args.workers is not None and args.workers < 1:
+        parser.error(f"Expected --workers of 1 or more. Received: {args.workers}.")
+    feature = override(feature_class(args.feature)(), fields, "feature")
+    dataset_options = options(find("data set", args.dataset).tracks, flags, "option")
+    if args.overwrite:
+        _remove_records(args.out)
+    manifest = extract(
+        args.dataset,
+        args.root,
+        args.out,
+        feature,
+        dataset_options=dataset_options,
+        dtype=args.dtype,
+        seed=args.seed,
+        workers=args.workers,
+        quiet=args.quiet,
+    )
+    for name, split in manifest.splits.items():
+        minutes = split.frames / feature.frame_rate / 60
+        print(f"{name:10} {split.tracks:6} tracks {minutes:9.1f} min {len(split.shards):4} shards")
+    report(manifest)
+    print(args.out)
+    return 1 if manifest.failed else 0
+
+
+def _remove_records(out: Path) -> None:
+    """Remove records, and nothing else, from a folder."""
+    strange = [
+        path.name
+        for path in (out.iterdir() if out.is_dir() else [])
+        if path.suffix != ".tfrecord"
+        and path.name not in ("spec.json", "manifest.json", ".staging")
+    ]
+    if strange:
+        raise RecordError(f"Expected {out} to hold only records. Received: also {strange[0]}.")
+    if out.exists():
+        shutil.rmtree(out)
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))

@@ -1,0 +1,123 @@
+"""A preset and audio to annotations: ``python -m kmir.predict PRESET song.mp3 folder/``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from kmir import command
+from kmir.annotations import Annotations
+from kmir.annotations.files import to_csv, to_json, to_table
+from kmir.errors import KmirError, UsageError
+from kmir.features.audio import find_audio
+from kmir.presets import Preset, from_preset, list_presets
+
+FORMATS = {"table": to_table, "csv": to_csv, "json": to_json}
+
+
+def gather(sources: Iterable[Path]) -> dict[Path, Path]:
+    """Audio files to read, each with its path below the source that it came from.
+
+    Args:
+        sources: Files, and folders that are searched for audio.
+
+    Raises:
+        UsageError: If a source does not exist or a folder holds no audio.
+    """
+    files: dict[Path, Path] = {}
+    for source in sources:
+        if not source.exists():
+            raise UsageError(f"Expected an audio file or folder. Received: {source}, no such file.")
+        found = find_audio(source) if source.is_dir() else [source]
+        if not found:
+            raise UsageError(f"Expected a folder with audio. Received: {source}, which has none.")
+        base = source if source.is_dir() else source.parent
+        files.update({path: path.relative_to(base) for path in found})
+    return files
+
+
+def predict(
+    preset: Preset, paths: Iterable[Path], failed: dict[Path, str]
+) -> Iterator[tuple[Path, Annotations]]:
+    """Annotations of many files; what can't be read is left out.
+
+    Args:
+        preset: What reads them.
+        paths: Audio files; long ones are read in blocks.
+        failed: Is given the reason for each file that could not be read.
+    """
+
+    def features() -> Iterator[tuple[Path, np.ndarray]]:
+        for path in paths:
+            try:
+                yield path, preset.features(path)
+            except KmirError as error:
+                failed[path] = str(error)
+
+    yield from preset.annotate(features())
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; exit code 1 if some file could not be read."""
+    parser = argparse.ArgumentParser(prog="kmir predict", description="Annotate audio files.")
+    parser.add_argument("preset", nargs="?", help="name of a preset, or folder of a preset or run")
+    parser.add_argument("audio", nargs="*", type=Path, help="files and folders")
+    parser.add_argument("--format", choices=FORMATS, default="table", help="default: %(default)s")
+    parser.add_argument("--out", type=Path, help="folder for a file each; default: the terminal")
+    parser.add_argument("--top", type=int, help="tags of each; default: 5 in a table, else all")
+    parser.add_argument("--list", action="store_true", help="list the presets that come with kmir")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    args = parser.parse_args(argv)
+    if args.list:
+        for info in list_presets():
+            print(f"{info.name}\n  {info.task}, {info.data}; {info.licence}\n  {info.score}")
+        return 0
+    if not args.preset or not args.audio:
+        parser.error("Expected a preset and audio: kmir predict PRESET song.mp3 folder/")
+    if args.top is not None and args.top < 1:
+        parser.error(f"Expected --top of 1 or more. Received: {args.top}.")
+    if args.out and args.out.is_file():
+        parser.error(f"Expected a folder for --out. Received: {args.out}, which is a file.")
+    files = gather(args.audio)
+    preset = from_preset(args.preset)
+    top = args.top or (5 if args.format == "table" else None)
+    failed: dict[Path, str] = {}
+    predictions = tqdm(
+        predict(preset, files, failed),
+        total=len(files),
+        desc="predict",
+        unit="file",
+        disable=True if args.quiet else None,
+    )
+    if args.out:
+        targets = _targets(files, args.format)
+        for path, annotations in predictions:
+            target = args.out / targets[path]
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(FORMATS[args.format]({str(path): annotations}, top), "utf-8")
+        print(args.out)
+    else:
+        everything = {str(path): annotations for path, annotations in predictions}
+        print(FORMATS[args.format](everything, top), end="")
+    for reason in failed.values():
+        print(f"kmir: error: {reason}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _targets(files: dict[Path, Path], form: str) -> dict[Path, Path]:
+    """Where each file's annotations go: ``song.csv``, or ``song.mp3.csv`` where two would clash."""
+    suffix = {"table": ".txt"}.get(form, f".{form}")
+    short = [below.with_suffix(suffix) for below in files.values()]
+    return {
+        path: brief if short.count(brief) == 1 else below.with_name(below.name + suffix)
+        for (path, below), brief in zip(files.items(), short, strict=True)
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))

@@ -1,0 +1,39 @@
+"""The card of a preset: what it was trained on, how well it does, how to use it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def card_text(name: str, config: Mapping[str, Any], labels: Sequence[str]) -> str:
+    """Markdown text of the card.
+
+    Args:
+        name: Of the preset.
+        config: As in its ``config.json``.
+        labels: In the order of the output.
+    """
+    card = config["card"]
+    feature = ", ".join(f"{key}={value}" for key, value in config["feature"].items())
+    return f"""# {name}
+
+| | |
+|---|---|
+| task | {config["task"]["name"]} |
+| model | `{config["model"]["name"]}`, input {tuple(config["model"]["inputs"])} |
+| front end | {feature} |
+| data | {card["data"]} |
+| licence | {card["licence"]} |
+| score | {card["score"]} |
+| command | `{card["command"]}` |
+
+{len(labels)} labels: {", ".join(labels)}.
+
+```python
+import kmir
+
+preset = kmir.from_preset("{name}")
+print(preset.predict("song.mp3"))
+```
+"""

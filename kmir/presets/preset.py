@@ -1,0 +1,109 @@
+"""A preset: a trained model with its front end, labels and task, from audio to annotations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import keras
+import numpy as np
+
+from kmir.annotations import Annotations
+from kmir.errors import PresetError
+from kmir.features import audio
+from kmir.features.base import Feature
+from kmir.presets.inference import run
+
+K = TypeVar("K")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A model that can be used as it stands. Get one with `kmir.from_preset`.
+
+    Args:
+        name: Name or folder it was loaded from.
+        model: Takes ``(batch, frames, *feature.shape)``.
+        feature: The front end that the model was trained on.
+        task: Turns the model's outputs into annotations (a `pipelines.base.Task`).
+        card: What is known of it: data, licence, scores, command.
+    """
+
+    name: str
+    model: keras.Model
+    feature: Feature
+    task: Any
+    card: dict[str, Any]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels in the order of the model's output."""
+        labels: tuple[str, ...] = self.task.labels
+        return labels
+
+    def predict(
+        self, source: Path | str | np.ndarray, sample_rate: int | None = None
+    ) -> Annotations:
+        """Annotations of one recording.
+
+        Args:
+            source: Path of an audio file, or samples ``(samples,)`` or ``(samples, channels)``.
+            sample_rate: Of the samples, in Hz; not needed for a path.
+
+        Returns:
+            What the task reads: for tagging, ``annotations.tags`` with all tags, highest first.
+
+        Raises:
+            AudioError: If the audio can't be used.
+        """
+        features = self.features(source, sample_rate)
+        (_, annotations), *_ = self.annotate([(self.name, features)])
+        return annotations
+
+    def embed(self, source: Path | str | np.ndarray, sample_rate: int | None = None) -> np.ndarray:
+        """What the model knows before its last layer, clip by clip.
+
+        Args:
+            source: Path of an audio file, or samples.
+            sample_rate: Of the samples, in Hz; not needed for a path.
+
+        Returns:
+            ``(clips, dimensions)`` float32; average over clips for one vector a recording.
+        """
+        layer = self.model.get_layer("embedding")
+        body = keras.Model(self.model.inputs, {"embedding": layer.output})
+        features = self.features(source, sample_rate)
+        (_, outputs), *_ = run(body, [(0, features)], silence=self.feature.silence)
+        return outputs["embedding"].astype(np.float32)
+
+    def features(
+        self, source: Path | str | np.ndarray, sample_rate: int | None = None
+    ) -> np.ndarray:
+        """Features of one recording, ``(frames, *shape)``, read block by block."""
+        if isinstance(source, Path | str):
+            expected = int(audio.duration(source) * self.feature.sample_rate)
+            blocks = audio.blocks(source, self.feature.sample_rate)
+            return self.feature.from_blocks(blocks, expected)
+        if sample_rate is None:
+            raise PresetError("Expected the sample rate of the samples. Received: none.")
+        return self.feature(audio.from_array(source, sample_rate, self.feature.sample_rate))
+
+    def annotate(self, tracks: Iterable[tuple[K, np.ndarray]]) -> Iterator[tuple[K, Annotations]]:
+        """Annotations of many tracks, their clips batched together.
+
+        Args:
+            tracks: Keys with features ``(frames, *shape)``; taken one at a time.
+        """
+        lengths: list[int] = []
+
+        def counted() -> Iterator[tuple[K, np.ndarray]]:
+            for key, features in tracks:
+                lengths.append(len(features))
+                yield key, features
+
+        for key, outputs in run(self.model, counted(), silence=self.feature.silence):
+            times = np.arange(lengths.pop(0)) / self.feature.frame_rate
+            over_clips = {name: value.mean(axis=0) for name, value in outputs.items()}
+            yield key, self.task.decode(over_clips, times)

@@ -1,0 +1,126 @@
+"""What a run folder tells of its run: settings, versions, data, time and scores."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import shlex
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kmir.config import to_dict
+from kmir.errors import UsageError
+from kmir.records.read import Records
+from kmir.records.spec import sha256, write_json
+from kmir.scoring import Score
+
+PACKAGES = ("kmir", "keras", "tensorflow", "numpy", "librosa", "soxr", "soundfile")
+
+
+@dataclass(frozen=True)
+class Story:
+    """``config.json`` and ``run.json`` of a run folder."""
+
+    folder: Path
+    command: str
+    facts: dict[str, Any]
+    began: float
+
+    @classmethod
+    def begin(
+        cls, folder: Path, config: Any, records: Records, argv: Sequence[str] | None
+    ) -> Story:
+        """Write what is known before the first step.
+
+        Args:
+            folder: The run folder; made if it is not there.
+            config: All settings of the run.
+            records: What it trains on.
+            argv: The arguments of the command; None outside the command line.
+
+        Raises:
+            UsageError: If the folder is of a run with other settings or data. More epochs are fine.
+        """
+        command = "python -m kmir.train " + shlex.join(argv or ["…"])
+        manifest = sha256(records.root / "manifest.json")
+        settings = {"config": to_dict(config), "data": {"manifest_sha256": manifest}}
+        _check_same_run(folder, settings)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "config.json", settings)
+        facts = {
+            "command": command,
+            "records": str(records.root),
+            "backend": keras.backend.backend(),
+            "git": _git_hash(),
+            "versions": {name: _version(name) for name in PACKAGES},
+            "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        }
+        story = cls(folder, command, facts, time.monotonic())
+        write_json(folder / "run.json", facts)
+        return story
+
+    def end(self, scores: Sequence[Score]) -> None:
+        """Add the wall time (of this process, in seconds) and the scores."""
+        seconds = round(time.monotonic() - self.began, 1)
+        told = {"wall_seconds": seconds, "scores": [dataclasses.asdict(s) for s in scores]}
+        write_json(self.folder / "run.json", self.facts | told)
+
+
+def _check_same_run(folder: Path, settings: dict[str, Any]) -> None:
+    path = folder / "config.json"
+    if not path.exists():
+        return
+    before = _flat(json.loads(path.read_text(encoding="utf-8")))
+    now = _flat(json.loads(json.dumps(settings)))  # as if read back: tuples are lists in JSON
+    different = [
+        name
+        for name in sorted(before | now)
+        if before.get(name) != now.get(name) and name != "config.train.epochs"
+    ]
+    if different:
+        name = different[0]
+        raise UsageError(
+            f"Expected to go on with the run in {folder}, where {name} = {before.get(name)}. "
+            f"Received: {now.get(name)}. Give another --workdir, or remove the folder."
+        )
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        inner = (
+            _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+        )
+        flat |= inner
+    return flat
+
+
+def _git_hash() -> str | None:
+    """Commit of the folder that the run was started in; None outside a repository."""
+    try:
+        told = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40"],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return told.stdout.strip()
+
+
+def _version(package: str) -> str:
+    # The CPU build of TensorFlow goes by another name.
+    names = ["tensorflow", "tensorflow-cpu"] if package == "tensorflow" else [package]
+    for name in names:
+        try:
+            return version(name)
+        except ImportError:
+            continue
+    return "not installed"

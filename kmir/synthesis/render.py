@@ -1,0 +1,84 @@
+"""A score becomes sound: mono, 22050 Hz, nothing later or longer than the score says."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kmir.synthesis.drums import drum
+from kmir.synthesis.instruments import SAMPLE_RATE, TIMBRES
+from kmir.synthesis.score import Note, Part, Score, frequency
+
+# Level of a part while it sounds (root mean square), and of a drum stroke (peak).
+LEVELS = {"melody": 0.14, "accompaniment": 0.12, "bass": 0.13}
+DRUM_LEVELS = {"kick": 0.8, "snare": 0.55, "hat": 0.4}
+# Share of the level that a tremolo takes away at its deepest.
+TREMOLO_DEPTH = 0.9
+PEAK = 0.9
+
+
+def render_note(note: Note, part: Part) -> np.ndarray:
+    """Samples of a note from its onset until its release is over.
+
+    Args:
+        note: What to play.
+        part: Whose instrument, vibrato and tremolo to play it with.
+
+    Returns:
+        ``(samples,)`` float64 that starts and ends at zero.
+    """
+    timbre = TIMBRES[part.instrument]
+    held = note.offset - note.onset
+    t = np.arange(round((held + timbre.release) * SAMPLE_RATE)) / SAMPLE_RATE
+    hertz = frequency(note.pitch, t, part.vibrato)
+    phase = np.cumsum(hertz) / SAMPLE_RATE if part.vibrato else hertz * t
+    level = np.clip(t / timbre.attack, 0.0, 1.0)
+    level *= 0.5 + 0.5 * np.cos(np.pi * np.clip((t - held) / timbre.release, 0.0, 1.0))
+    if part.tremolo:
+        level *= 1.0 - TREMOLO_DEPTH * (0.5 - 0.5 * np.cos(2 * np.pi * part.tremolo * t))
+    return timbre.tone(phase, t, float(hertz[0])) * level * (note.velocity / 127)
+
+
+def _add(mix: np.ndarray, onset: float, sound: np.ndarray, level: float = 1.0) -> None:
+    first = round(onset * SAMPLE_RATE)
+    room = mix[first : first + len(sound)]
+    room += level * sound[: len(room)]
+
+
+def render_part(part: Part, samples: int) -> np.ndarray:
+    """All notes of a part, at a root mean square of 1 over the time that it sounds.
+
+    Args:
+        part: What to play.
+        samples: Length of the result.
+
+    Returns:
+        ``(samples,)`` float64; zeros where there are no notes.
+    """
+    mix = np.zeros(samples)
+    for note in part.notes:
+        _add(mix, note.onset, render_note(note, part))
+    sounding = mix[np.abs(mix) > 1e-3]
+    return mix / np.sqrt(np.mean(sounding**2)) if sounding.size else mix
+
+
+def render(score: Score) -> np.ndarray:
+    """Sound of a piece.
+
+    Args:
+        score: The piece.
+
+    Returns:
+        ``(samples,)`` float32 at 22050 Hz with a peak of 0.9; silent where the score is.
+    """
+    samples = round(score.seconds * SAMPLE_RATE)
+    mix = np.zeros(samples)
+    for role, level in LEVELS.items():
+        mix += level * render_part(getattr(score, role), samples)
+    for hit in score.hits:
+        stroke = drum(hit.drum, SAMPLE_RATE)
+        _add(mix, hit.time, stroke, DRUM_LEVELS[hit.drum] * hit.velocity / 127)
+    # The last stroke of a drum may outlast the piece.
+    fade = min(samples, round(0.02 * SAMPLE_RATE))
+    mix[samples - fade :] *= np.linspace(1.0, 0.0, fade)
+    peak = np.abs(mix).max(initial=0.0)
+    return (mix * (PEAK / peak) if peak else mix).astype(np.float32)

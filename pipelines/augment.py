@@ -1,0 +1,108 @@
+"""Augmentations of the stream, each with what it does to labels.
+
+An augmentation declares its effect: ``"keeps"`` leaves labels alone, ``"mixes"`` blends the labels
+of two clips, ``"transposes"`` shifts pitches, ``"rescales"`` stretches time. A task lists the
+effects that its targets follow; any other pair would make labels wrong and is an error.
+
+SpecAugment: Park et al., "SpecAugment: A Simple Data Augmentation Method for Automatic Speech
+Recognition", Interspeech 2019. Mixup: Zhang et al., "mixup: Beyond Empirical Risk Minimization",
+ICLR 2018.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from kmir.errors import UsageError
+from pipelines.base import Task
+
+with warnings.catch_warnings():  # its native operations stop at TF 2.17; the masks are plain Python
+    warnings.simplefilter("ignore")
+    import tensorflow_io as tfio
+
+Batch = tuple[dict[str, tf.Tensor], dict[str, tf.Tensor], dict[str, tf.Tensor]]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """A change to training data.
+
+    Args:
+        name: For messages.
+        effect: ``"keeps"``, ``"mixes"``, ``"transposes"`` or ``"rescales"``.
+        apply: The change: on one clip's features, or on a batch.
+    """
+
+    name: str
+    effect: str
+    apply: Callable[..., Any]
+
+    def check(self, task: Task) -> Augmentation:
+        """Itself, where the task's labels follow its effect.
+
+        Raises:
+            UsageError: Where labels would become wrong.
+        """
+        if self.effect not in task.invariant_to:
+            raise UsageError(
+                f"Expected an augmentation that leaves labels of {task.name} right. Received: "
+                f"{self.name}, which {self.effect} them. Switch it off."
+            )
+        return self
+
+
+def spec_augment(
+    *, freq_masks: int, freq_mask_bins: int, time_masks: int, time_mask_frames: int, silence: float
+) -> Augmentation:
+    """Masks over bands and moments of a clip; what is masked is silent.
+
+    Args:
+        freq_masks: Number of frequency masks.
+        freq_mask_bins: Bins that one spans at most.
+        time_masks: Number of time masks.
+        time_mask_frames: Frames that one spans at most.
+        silence: Value of digital silence in the feature.
+    """
+
+    def apply(features: tf.Tensor) -> tf.Tensor:
+        frames, bins = tf.shape(features)[0], tf.shape(features)[1]
+        above = features - silence  # the masks write zeros
+        for _ in range(freq_masks):
+            above = tfio.audio.freq_mask(above, tf.minimum(freq_mask_bins + 1, bins))
+        for _ in range(time_masks):
+            above = tfio.audio.time_mask(above, tf.minimum(time_mask_frames + 1, frames))
+        return above + silence
+
+    return Augmentation("SpecAugment", "keeps", apply)
+
+
+def mixup(alpha: float) -> Augmentation:
+    """Blend every clip of a batch, labels too, with the one that mirrors it in the batch.
+
+    Args:
+        alpha: Of the beta distribution of the share; small values blend little.
+    """
+
+    def apply(batch: Batch, seed: tf.Tensor) -> Batch:
+        x, y, weights = batch
+        count = tf.shape(x["mask"])[0]
+        gamma = tf.random.stateless_gamma((2, count), seed, alpha)
+        share = gamma[0] / (gamma[0] + gamma[1])
+
+        def blend(value: tf.Tensor) -> tf.Tensor:
+            factor = tf.reshape(share, [-1] + [1] * (value.shape.rank - 1))
+            return factor * value + (1 - factor) * value[::-1]
+
+        both = {name: tf.minimum(weight, weight[::-1]) for name, weight in weights.items()}
+        mixed = {
+            "features": blend(x["features"]),
+            "mask": tf.maximum(x["mask"], x["mask"][::-1]),
+        }
+        return mixed, {name: blend(target) for name, target in y.items()}, both
+
+    return Augmentation("mixup", "mixes", apply)

@@ -1,0 +1,152 @@
+"""The contract of a task, both ways: annotations → targets, and outputs → annotations.
+
+A task is one file in this folder with one subclass of `Task` and one of `PipelineConfig`. It says
+which feature it wants, what a model must put out, how annotations become targets and outputs become
+annotations again, and how the two are scored. `encode` and `decode` are NumPy only, and inverses up
+to the frame grid. NaN in a target marks what is not known: it counts neither in the loss nor in a
+metric.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from kmir.annotations import Annotations
+from kmir.config import from_dict
+from kmir.errors import UsageError
+from kmir.features.base import Feature
+from kmir.lookup import find
+from kmir.nn import Output
+from kmir.records.spec import Manifest, Spec
+from kmir.scoring import Score
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class PipelineConfig:
+    """How records become batches; a task adds settings of its own.
+
+    Args:
+        clip_seconds: Length of a training clip; None takes every track whole.
+        shuffle_buffer: Pieces that are shuffled at a time where they don't all fit the cache.
+        cache_megabytes: Features that are kept in memory at most.
+        deterministic: Same seed, same batches in the same order; false is a little faster on
+            many cores.
+        freq_masks: Number of frequency masks on a training clip (SpecAugment).
+        freq_mask_bins: Bins that a frequency mask spans at most.
+        time_masks: Number of time masks.
+        time_mask_seconds: Seconds that a time mask spans at most.
+        mixup: Alpha of mixup's beta distribution; 0 mixes nothing.
+    """
+
+    clip_seconds: float | None = 10.0
+    shuffle_buffer: int = 1024
+    cache_megabytes: int = 2048
+    deterministic: bool = True
+    freq_masks: int = 0
+    freq_mask_bins: int = 12
+    time_masks: int = 0
+    time_mask_seconds: float = 0.5
+    mixup: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.clip_seconds is not None and self.clip_seconds <= 0:
+            raise UsageError(f"Expected clip_seconds above 0. Received: {self.clip_seconds}.")
+        if self.mixup < 0:
+            raise UsageError(f"Expected mixup of 0 or more. Received: {self.mixup}.")
+        if self.freq_mask_bins < 1 or self.time_mask_seconds <= 0:
+            raise UsageError("Expected masks that span at least one bin and more than 0 seconds.")
+
+
+class Task(abc.ABC):
+    """What a model is asked to do, bound to its settings and labels.
+
+    Attributes:
+        name: Name of the module that defines the task.
+        Config: Its settings, a subclass of `PipelineConfig`.
+        feature: The feature it wants where nobody says otherwise.
+        invariant_to: Effects on labels that its targets bear: an augmentation with another effect
+            is refused. See `pipelines.augment`.
+    """
+
+    name: ClassVar[str]
+    Config: ClassVar[type[PipelineConfig]]
+    feature: ClassVar[Feature]
+    invariant_to: ClassVar[frozenset[str]] = frozenset({"keeps"})
+
+    def __init__(self, config: PipelineConfig, labels: Sequence[str]):
+        self.config = config
+        self.labels = tuple(labels)
+
+    @staticmethod
+    @abc.abstractmethod
+    def labels_of(spec: Spec) -> tuple[str, ...]:
+        """Labels that a model learns from records with this spec.
+
+        Raises:
+            RecordError: If the records hold no such annotations.
+        """
+
+    @abc.abstractmethod
+    def outputs(self) -> dict[str, Output]:
+        """What a model must put out, by name."""
+
+    @abc.abstractmethod
+    def encode(self, annotations: Annotations, times: np.ndarray) -> dict[str, np.ndarray]:
+        """Targets by output name, float32: ``(size,)`` a clip or ``(frames, size)``; NaN = unknown.
+
+        Args:
+            annotations: Of the whole track.
+            times: ``(frames,)`` seconds of the frames asked for.
+        """
+
+    @abc.abstractmethod
+    def decode(self, activations: Mapping[str, np.ndarray], times: np.ndarray) -> Annotations:
+        """Annotations from a model's outputs over a whole track; inverse of `encode`."""
+
+    @abc.abstractmethod
+    def losses(self, manifest: Manifest) -> dict[str, keras.losses.Loss]:
+        """A loss for each output; the manifest tells how rare each label is."""
+
+    @abc.abstractmethod
+    def metrics(self) -> dict[str, list[keras.metrics.Metric]]:
+        """Metrics for each output, shown while training."""
+
+    @abc.abstractmethod
+    def score(self, reference: Annotations, estimate: Annotations) -> dict[str, Any]:
+        """One row of ``scores.csv``: how well one track was read."""
+
+    @abc.abstractmethod
+    def summarise(
+        self, references: Sequence[Annotations], estimates: Sequence[Annotations]
+    ) -> tuple[list[Score], list[dict[str, Any]]]:
+        """Scores over all tracks with confidence intervals, and a row per label."""
+
+
+def task_class(name: str) -> type[Task]:
+    """Class of the task with this name (``"tagging"`` → ``Tagging``).
+
+    Raises:
+        UsageError: If there is none.
+    """
+    module = find("task", name)
+    return next(
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, Task)
+        and value.__module__ == module.__name__
+    )
+
+
+def task_from_config(name: str, config: Mapping[str, Any], labels: Sequence[str]) -> Task:
+    """Task as a preset stores it."""
+    cls = task_class(name)
+    return cls(from_dict(cls.Config, config), labels)

@@ -1,0 +1,220 @@
+"""Records to batches: shuffle → interleave → parse → cache if small → crop → augment → batch.
+
+A batch is ``(x, y, weights)``: ``x["features"]`` ``(batch, frames, *shape)``, ``x["mask"]``
+``(batch, frames)`` with 1 where a frame is real; ``y`` and ``weights`` by output name, the weight 0
+where the target is not known. Shorter clips are padded with the feature's silence.
+
+Everything random follows from the seed and the number of the epoch, so that an epoch is the same
+whether or not the ones before it were run in this process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kmir.annotations import Annotations
+from kmir.records.read import Records
+from pipelines.augment import Batch, mixup, spec_augment
+from pipelines.base import Task
+
+INTERLEAVED_FILES = 8
+PREFETCHED_BATCHES = 2  # a fixed depth, as autotuned depths cost memory and win nothing
+
+
+class Stream:
+    """Batches of one split for one task.
+
+    Args:
+        records: Where the data stand.
+        task: What the model is asked to do.
+        split: ``"train"``, ``"validation"`` or ``"test"``.
+        batch_size: Clips a batch.
+        seed: Of all that is random.
+    """
+
+    def __init__(self, records: Records, task: Task, split: str, *, batch_size: int, seed: int = 0):
+        self.records, self.task, self.config = records, task, task.config
+        self.batch_size, self.seed = batch_size, seed
+        self.counts = records.manifest.splits[records.checked(split)]
+        self.clip_frames = clip_frames(task, records)
+        self._files = [str(records.root / shard.file) for shard in records.shards(split)]
+        values = self.counts.frames * np.prod(records.feature.shape)
+        megabytes = values * np.dtype(records.spec.dtype).itemsize / 2**20
+        self._cached = None
+        if megabytes <= self.config.cache_megabytes:
+            self._cached = self._pieces(tf.data.Dataset.from_tensor_slices(self._files)).cache()
+
+    @property
+    def steps(self) -> int:
+        """Batches that show every stored piece once."""
+        return -(-self.counts.pieces // self.batch_size)
+
+    def epochs(self, first: int = 0, steps: int | None = None) -> Iterator[Batch]:
+        """Training batches without end, epoch after epoch.
+
+        Args:
+            first: Number of the epoch to begin with.
+            steps: Batches an epoch; default `steps`.
+        """
+        while True:
+            yield from self.epoch(first, steps)
+            first += 1
+
+    def epoch(self, number: int, steps: int | None = None) -> tf.data.Dataset:
+        """Shuffled, cropped and augmented batches of one epoch.
+
+        The last batch is filled up from the start of the same order, so that all have one shape.
+
+        Args:
+            number: Of the epoch, from 0.
+            steps: How many batches; default `steps`.
+        """
+        seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
+        tf.random.set_seed(seed)  # the masks of tensorflow-io draw from TensorFlow's own generator
+        pieces = self._shuffled(seed).repeat().take((steps or self.steps) * self.batch_size)
+
+        def crop(index: tf.Tensor, piece: dict[str, tf.Tensor]) -> Batch:
+            last = tf.maximum(tf.shape(piece["features"])[0] - (self.clip_frames or 0), 0)
+            where = tf.stack([tf.constant(seed, tf.int64), index])
+            start = tf.random.stateless_uniform((), where, 0, last + 1, tf.int32)
+            return self._clip(piece, start if self.clip_frames else tf.constant(0))
+
+        clips = pieces.enumerate().map(
+            crop, tf.data.AUTOTUNE, deterministic=self.config.deterministic
+        )
+        return self._augmented_batches(clips, seed).prefetch(PREFETCHED_BATCHES)
+
+    def windows(self) -> tf.data.Dataset:
+        """Batches of all clips of the split side by side, in order: for validation."""
+
+        def cut(piece: dict[str, tf.Tensor]) -> tf.data.Dataset:
+            starts = window_starts(tf.shape(piece["features"])[0], self.clip_frames)
+            return tf.data.Dataset.from_tensor_slices(starts).map(lambda s: self._clip(piece, s))
+
+        files = tf.data.Dataset.from_tensor_slices(self._files)
+        pieces = self._pieces(files) if self._cached is None else self._cached
+        return self._batched(pieces.flat_map(cut)).prefetch(PREFETCHED_BATCHES)
+
+    def _shuffled(self, seed: int) -> tf.data.Dataset:
+        if self._cached is not None:
+            # One place more than there are pieces: the cache is complete only once its end is seen.
+            return self._cached.shuffle(
+                self.counts.pieces + 1, seed, reshuffle_each_iteration=False
+            )
+        files = tf.data.Dataset.from_tensor_slices(self._files)
+        files = files.shuffle(len(self._files), seed, reshuffle_each_iteration=False)
+        buffer = self.config.shuffle_buffer
+        return self._pieces(files).shuffle(buffer, seed, reshuffle_each_iteration=False)
+
+    def _pieces(self, files: tf.data.Dataset) -> tf.data.Dataset:
+        """Stored pieces with their targets."""
+        outputs = self.task.outputs()
+        rate = self.records.feature.frame_rate
+
+        def encode(annotations: bytes, start: int, frames: int) -> list[np.ndarray]:
+            times = (start + np.arange(frames)) / rate
+            targets = self.task.encode(Annotations.from_json(annotations), times)
+            return [np.asarray(targets[name], np.float32) for name in outputs]
+
+        def parse(serialised: tf.Tensor) -> dict[str, tf.Tensor]:
+            piece = self.records.parse(serialised)
+            frames = tf.shape(piece["features"])[0]
+            inputs = [piece["annotations"], piece["start"], frames]
+            targets = tf.numpy_function(encode, inputs, [tf.float32] * len(outputs))
+            for target, (name, output) in zip(targets, outputs.items(), strict=True):
+                frame_axis = [None] if output.level == "frame" else []
+                target.set_shape([*frame_axis, output.size])
+                piece[f"target/{name}"] = target
+            return {k: v for k, v in piece.items() if k == "features" or k.startswith("target/")}
+
+        order = self.config.deterministic
+        read = files.interleave(
+            tf.data.TFRecordDataset,
+            cycle_length=INTERLEAVED_FILES,
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=order,
+        )
+        return read.map(parse, tf.data.AUTOTUNE, deterministic=order)
+
+    def _clip(self, piece: dict[str, tf.Tensor], start: tf.Tensor) -> Batch:
+        """Cut or pad one clip out of a piece."""
+        features = tf.cast(piece["features"], tf.float32)[start:]
+        frames = tf.shape(features)[0] if self.clip_frames is None else self.clip_frames
+
+        def fit(value: tf.Tensor, fill: float) -> tf.Tensor:
+            value = value[:frames]
+            missing = frames - tf.shape(value)[0]
+            padding = [[0, missing]] + [[0, 0]] * (value.shape.rank - 1)
+            value = tf.pad(value, padding, constant_values=fill)
+            return tf.ensure_shape(value, [self.clip_frames, *value.shape[1:]])
+
+        real = fit(tf.ones(tf.shape(features)[:1]), 0.0)
+        x = {"features": fit(features, self.records.feature.silence), "mask": real}
+        y, weights = {}, {}
+        for name, output in self.task.outputs().items():
+            target = piece[f"target/{name}"]
+            if output.level == "frame":
+                target = fit(target[start:], np.nan)
+            known = tf.reduce_all(tf.math.is_finite(target), axis=-1)
+            weights[name] = tf.cast(known, tf.float32)
+            y[name] = tf.where(known[..., tf.newaxis], target, 0.0)
+        return x, y, weights
+
+    def _augmented_batches(self, clips: tf.data.Dataset, seed: int) -> tf.data.Dataset:
+        c = self.config
+        if c.freq_masks or c.time_masks:
+            masks = spec_augment(
+                freq_masks=c.freq_masks,
+                freq_mask_bins=c.freq_mask_bins,
+                time_masks=c.time_masks,
+                time_mask_frames=round(c.time_mask_seconds * self.records.feature.frame_rate),
+                silence=self.records.feature.silence,
+            ).check(self.task)
+            # Not parallel: the order of the draws decides the masks.
+            clips = clips.map(lambda x, y, w: (x | {"features": masks.apply(x["features"])}, y, w))
+        batches = self._batched(clips)
+        if c.mixup:
+            mix = mixup(c.mixup).check(self.task)
+            batches = batches.enumerate().map(
+                lambda i, batch: mix.apply(batch, tf.stack([tf.constant(seed, tf.int64), i]))
+            )
+        return batches
+
+    def _batched(self, clips: tf.data.Dataset) -> tf.data.Dataset:
+        if self.clip_frames is not None:
+            return clips.batch(self.batch_size)
+        x, y, weights = clips.element_spec
+        zeros: Any = tf.nest.map_structure(lambda _: 0.0, (x, y, weights))
+        zeros[0]["features"] = self.records.feature.silence
+        return clips.padded_batch(self.batch_size, padding_values=zeros)
+
+
+def clip_frames(task: Task, records: Records) -> int | None:
+    """Frames of a clip: as configured, at most those of the longest piece; None: whole tracks."""
+    if task.config.clip_seconds is None:
+        return None
+    longest = max(split.longest for split in records.manifest.splits.values())
+    return min(records.feature.frames(task.config.clip_seconds), longest)
+
+
+def window_starts(frames: tf.Tensor, length: int | None) -> tf.Tensor:
+    """First frames of the clips that cover a track side by side, the last flush with its end."""
+    if length is None:
+        return tf.constant([0])
+    last = tf.maximum(frames - length, 0)
+    return tf.concat([tf.range(0, last, length), [last]], axis=0)
+
+
+def for_model(model: keras.Model, batch: Batch) -> tuple[Any, Any, Any]:
+    """A batch as a model takes it: its inputs by name, a single input or output by itself."""
+    x, y, weights = batch
+    inputs = {tensor.name: x[tensor.name] for tensor in model.inputs}
+    outputs = model.output_names
+    if len(outputs) == 1:
+        y, weights = y[outputs[0]], weights[outputs[0]]
+    return inputs if len(inputs) > 1 else next(iter(inputs.values())), y, weights
