@@ -52,6 +52,6 @@ class _HushedFinder:
 
 def hush_tensorflow() -> None:
     """Make the first ``import tensorflow`` of this process silent; no effect if it was imported."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if "tensorflow" not in sys.modules:
         sys.meta_path.insert(0, _HushedFinder())

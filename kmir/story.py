@@ -18,8 +18,8 @@ import keras
 
 from kmir.config import to_dict
 from kmir.errors import UsageError
+from kmir.integrity import sha256, write_json
 from kmir.records.read import Records
-from kmir.records.spec import sha256, write_json
 from kmir.scoring import Score
 
 PACKAGES = ("kmir", "keras", "tensorflow", "numpy", "librosa", "soxr", "soundfile")

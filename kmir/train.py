@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import keras
@@ -85,6 +87,52 @@ class RunConfig:
     train: TrainConfig = field(default_factory=TrainConfig)
 
 
+@dataclass(frozen=True)
+class Run:
+    """All that a training run needs, made from its settings.
+
+    `build` makes another model like `model`, in float32, with weights of its own.
+    """
+
+    module: ModuleType
+    config: RunConfig
+    records: Records
+    task: Task
+    training: Stream
+    validation: Stream
+    model: keras.Model
+    build: Callable[[], keras.Model]
+
+    def batches(self, first_epoch: int) -> Iterator[Any]:
+        """Training batches as the model takes them, without end."""
+        for batch in self.training.epochs(first_epoch, self.config.train.steps_per_epoch):
+            yield for_model(self.model, batch)
+
+
+def prepare(
+    model_name: str, *, data: str, root: Path | None, flags: Mapping[str, str], quiet: bool
+) -> Run:
+    """Settings, data, streams and a compiled model; arguments as for `train`."""
+    module = find("model", model_name)
+    task_type = task_class(module.TASK)
+    config = override(RunConfig(module.Config(), task_type.Config()), flags, "config")
+    keras.utils.set_random_seed(config.train.seed)
+
+    records = records_for(data, root, task_type.feature, quiet=quiet)
+    task = task_type(config.pipeline, task_type.labels_of(records.spec))
+    sizes = {"batch_size": config.train.batch_size, "seed": config.train.seed}
+    training = Stream(records, task, "train", **sizes)
+    validation = Stream(records, task, "validation", **sizes)
+
+    inputs = (training.clip_frames, *records.feature.shape)
+    build = partial(module.build_model, config.model, inputs, task.outputs())
+    keras.config.set_dtype_policy(dtype_policy(config.train.precision))
+    model = build()
+    keras.config.set_dtype_policy("float32")
+    compile_model(model, task, records, config.train)
+    return Run(module, config, records, task, training, validation, model, build)
+
+
 def train(
     model_name: str,
     *,
@@ -112,26 +160,8 @@ def train(
     Raises:
         KmirError: If the data, the settings or the run folder don't fit.
     """
-    # === Settings ===
-    module = find("model", model_name)
-    task_type = task_class(module.TASK)
-    config = override(RunConfig(module.Config(), task_type.Config()), flags or {}, "config")
-    keras.utils.set_random_seed(config.train.seed)
-
-    # === Data ===
-    records = records_for(data, root, task_type.feature, quiet=quiet)
-    task = task_type(config.pipeline, task_type.labels_of(records.spec))
-    sizes = {"batch_size": config.train.batch_size, "seed": config.train.seed}
-    training = Stream(records, task, "train", **sizes)
-    validation = Stream(records, task, "validation", **sizes)
-    steps = config.train.steps_per_epoch or training.steps
-
-    # === Model ===
-    inputs = (training.clip_frames, *records.feature.shape)
-    keras.config.set_dtype_policy(dtype_policy(config.train.precision))
-    model = module.build_model(config.model, inputs, task.outputs())
-    keras.config.set_dtype_policy("float32")
-    compile_model(model, task, records, config.train)
+    run = prepare(model_name, data=data, root=root, flags=flags or {}, quiet=quiet)
+    config, records, model = run.config, run.records, run.model
 
     # === Run folder ===
     story = Story.begin(workdir, config, records, argv)
@@ -139,20 +169,19 @@ def train(
     log = RunLog(workdir / "log.csv")
     log.keep(restore(model, checkpoints / "last.npz"))
     if not quiet:
-        print(announcement(config, records, task, model, len(log.rows)))
+        print(announcement(run, len(log.rows)))
 
     # === Training ===
     schedule = schedule_of(config.train)
     monitor = config.train.monitor
     verdict = schedule.after(log.column(monitor))
     if len(log.rows) < config.train.epochs and not verdict.stop:
-        batches = training.epochs(len(log.rows), config.train.steps_per_epoch)
         model.fit(
-            (for_model(model, batch) for batch in batches),
-            steps_per_epoch=steps,
+            run.batches(len(log.rows)),
+            steps_per_epoch=config.train.steps_per_epoch or run.training.steps,
             initial_epoch=len(log.rows),
             epochs=config.train.epochs,
-            validation_data=validation.windows().map(lambda *batch: for_model(model, batch)),
+            validation_data=run.validation.windows().map(lambda *batch: for_model(model, batch)),
             callbacks=[
                 RunKeeper(log, schedule, monitor=monitor, checkpoints=checkpoints),
                 keras.callbacks.TensorBoard(workdir / "tensorboard", write_graph=False),
@@ -167,19 +196,19 @@ def train(
         print(f"finished: {verdict.stop or 'all epochs done'}; best epoch {verdict.best_epoch}")
 
     # === Preset and scores ===
-    plain = module.build_model(config.model, inputs, task.outputs())  # float32, no optimizer
+    plain = run.build()  # in float32, and without an optimizer
     plain.set_weights(model.get_weights())
     card = {
         "data": records.spec.dataset,
         "licence": "that of the training data",
         "command": story.command,
     }
-    preset = Preset(str(workdir), plain, records.feature, task, card)
+    preset = Preset(str(workdir), plain, records.feature, run.task, card)
     split = "test" if "test" in records.manifest.splits else "validation"
     scores = evaluate(preset, records, split, workdir / "scores.csv", quiet=quiet)
     card["score"] = ", ".join(f"{s.name} {s.value:.3f}" for s in scores) + f" ({split} split)"
-    golden = next(frames for _, frames, _ in records.tracks(split))[: training.clip_frames]
-    names = {"model_name": module.__name__, "model_config": config.model}
+    golden = next(frames for _, frames, _ in records.tracks(split))[: run.training.clip_frames]
+    names = {"model_name": run.module.__name__, "model_config": config.model}
     save_preset(workdir / "preset", preset, golden=golden, **names)
     story.end(scores)
     print(score_table(scores, f"{split} split"))
@@ -232,19 +261,17 @@ def schedule_of(config: TrainConfig) -> Schedule:
     )
 
 
-def announcement(
-    config: RunConfig, records: Records, task: Task, model: keras.Model, epochs_done: int
-) -> str:
+def announcement(run: Run, epochs_done: int) -> str:
     """What is about to be trained: settings, data, size."""
-    splits = records.manifest.splits
+    splits = run.records.manifest.splits
     tracks = ", ".join(f"{split.tracks} {name}" for name, split in splits.items())
-    frames = model.inputs[0].shape[1]
-    seconds = "whole tracks" if frames is None else f"{frames / records.feature.frame_rate:.2f} s"
+    frames, feature = run.training.clip_frames, run.records.feature
+    length = "whole tracks" if frames is None else f"{frames / feature.frame_rate:.2f} s"
     lines = [
-        table(config),
-        f"data: {records.root}, {tracks} tracks, {len(task.labels)} labels",
-        f"clips: {seconds}, {frames} frames of {records.feature.name}",
-        f"model: {model.count_params():,} parameters, {model.dtype_policy.name}",
+        table(run.config),
+        f"data: {run.records.root}, {tracks} tracks, {len(run.task.labels)} labels",
+        f"clips: {length}, {frames} frames of {feature.name}",
+        f"model: {run.model.count_params():,} parameters, {run.model.dtype_policy.name}",
     ]
     if epochs_done:
         lines.append(f"resuming after epoch {epochs_done}")

@@ -98,7 +98,10 @@ class Stream:
 
         files = tf.data.Dataset.from_tensor_slices(self._files)
         pieces = self._pieces(files) if self._cached is None else self._cached
-        return self._batched(pieces.flat_map(cut)).prefetch(PREFETCHED_BATCHES)
+        count = sum(n * windows_in(frames, self.clip_frames) for frames, n in self.counts.lengths)
+        batches = self._batched(pieces.flat_map(cut))
+        known = tf.data.experimental.assert_cardinality(-(-count // self.batch_size))
+        return batches.apply(known).prefetch(PREFETCHED_BATCHES)
 
     def _shuffled(self, seed: int) -> tf.data.Dataset:
         if self._cached is not None:
@@ -208,6 +211,11 @@ def window_starts(frames: tf.Tensor, length: int | None) -> tf.Tensor:
         return tf.constant([0])
     last = tf.maximum(frames - length, 0)
     return tf.concat([tf.range(0, last, length), [last]], axis=0)
+
+
+def windows_in(frames: int, length: int | None) -> int:
+    """How many starts `window_starts` gives."""
+    return 1 if length is None else 1 + -(-max(frames - length, 0) // length)
 
 
 def for_model(model: keras.Model, batch: Batch) -> tuple[Any, Any, Any]:

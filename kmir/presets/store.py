@@ -20,12 +20,12 @@ from kmir import __version__
 from kmir.config import from_dict, to_dict
 from kmir.errors import PresetError, nearest
 from kmir.features.base import feature_from_config
+from kmir.integrity import sha256, write_json
 from kmir.lookup import find
 from kmir.presets.card import card_text
 from kmir.presets.fetch import fetch
 from kmir.presets.inference import run
 from kmir.presets.preset import Preset
-from kmir.records.spec import sha256, write_json
 
 WEIGHTS = "model.weights.h5"
 

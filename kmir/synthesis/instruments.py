@@ -58,6 +58,16 @@ def _read(partials: tuple[float, ...], phase: np.ndarray, frequency: float) -> n
     return below + (position - index) * (table[index + 1] - below)
 
 
+@lru_cache(maxsize=8)
+def _noise(lowest: float, highest: float) -> np.ndarray:
+    """Four seconds of noise between two frequencies in Hz, at a root mean square of 1."""
+    band = butter(2, (lowest, highest), "bandpass", fs=SAMPLE_RATE, output="sos")
+    noise = sosfilt(band, np.random.default_rng(3).standard_normal(4 * SAMPLE_RATE))
+    return noise / np.sqrt(np.mean(noise**2))
+
+
+# The noise of breath, bow, hammer and pick stays where it is whatever the pitch, and so is what a
+# small network learns an instrument by first.
 SAW = tuple(1.0 / n for n in range(1, 41))
 SQUARE = tuple((n % 2) / n for n in range(1, 41))
 # Drawbars 8', 4', 2', 1': octaves only, which no other timbre here has.
@@ -71,12 +81,14 @@ def _organ(phase: np.ndarray, t: np.ndarray, frequency: float) -> np.ndarray:
 
 def _piano(phase: np.ndarray, t: np.ndarray, frequency: float) -> np.ndarray:
     body = _read((1.0, 0.45, 0.2, 0.1), phase, frequency) * np.exp(-t / 0.6)
-    return 1.6 * body + 1.2 * _read(HAMMER, phase, frequency) * np.exp(-t / 0.08)
+    strike = _read(HAMMER, phase, frequency) * np.exp(-t / 0.08)
+    knock = np.resize(_noise(900.0, 1600.0), len(t)) * np.exp(-t / 0.03)
+    return 1.6 * body + strike + knock
 
 
 def _strings(phase: np.ndarray, t: np.ndarray, frequency: float) -> np.ndarray:
     players = [_read(SAW, phase * 2.0 ** (cents / 1200), frequency) for cents in (-8, 0, 9)]
-    return sum(players, np.zeros(len(t))) / 1.8
+    return sum(players, np.zeros(len(t))) / 1.8 + 0.2 * np.resize(_noise(2800.0, 3600.0), len(t))
 
 
 @lru_cache(maxsize=128)
@@ -98,18 +110,13 @@ def _string(frequency: float) -> np.ndarray:
 
 def _guitar(phase: np.ndarray, t: np.ndarray, frequency: float) -> np.ndarray:
     sound = _string(frequency)[: len(t)]
-    return np.pad(sound, (0, len(t) - len(sound)))
-
-
-@lru_cache(maxsize=1)
-def _breath() -> np.ndarray:
-    band = butter(2, (2500.0, 7000.0), "bandpass", fs=SAMPLE_RATE, output="sos")
-    noise = sosfilt(band, np.random.default_rng(3).standard_normal(4 * SAMPLE_RATE))
-    return noise / np.sqrt(np.mean(noise**2))
+    pick = 1.5 * np.resize(_noise(3000.0, 8000.0), len(t)) * np.exp(-t / 0.012)
+    return np.pad(sound, (0, len(t) - len(sound))) + pick
 
 
 def _flute(phase: np.ndarray, t: np.ndarray, frequency: float) -> np.ndarray:
-    return _read((1.0, 0.3, 0.1), phase, frequency) + 0.15 * np.resize(_breath(), len(t))
+    breath = np.resize(_noise(4500.0, 7000.0), len(t))
+    return _read((1.0, 0.3, 0.1), phase, frequency) + 0.25 * breath
 
 
 def _brass(phase: np.ndarray, t: np.ndarray, frequency: float) -> np.ndarray:

@@ -168,7 +168,10 @@ def test_the_whole_model_survives_a_file(tmp_path: Path) -> None:
 
 
 def test_learns_from_few_clips() -> None:
-    """Clips with or without a tone, 96 of them: told apart on others after 60 steps."""
+    """Clips with or without a tone, 96 of them: told apart on others after 120 steps.
+
+    With Keras' momentum of 0.99 the moving averages lag and the others score 0.5.
+    """
     keras.utils.set_random_seed(1)
 
     def clips(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -177,11 +180,16 @@ def test_learns_from_few_clips() -> None:
         x[:, :, 10] += 12 * targets[:, None]
         return x, targets[:, None].astype(np.float32)
 
-    config = Config(filters=(8, 8, 8, 8), rnn_units=(8, 8))
+    config = Config(
+        filters=(8, 8, 8, 8),
+        time_pools=(2, 2, 2, 2),
+        frequency_pools=(2, 2, 2, 3),
+        rnn_units=(8, 8),
+    )
     model = build_model(config, (96, 24), {"tone": Output(1, "sigmoid")})
     model.compile(keras.optimizers.Adam(1e-2), "binary_crossentropy", metrics=["accuracy"])
     x, y = clips(seed=0)
-    model.fit({"features": x}, y, batch_size=16, epochs=10, verbose=0)
+    model.fit({"features": x}, y, batch_size=16, epochs=20, verbose=0)
     x, y = clips(seed=1)
     _, accuracy = model.evaluate({"features": x}, y, verbose=0)
     assert accuracy > 0.95
