@@ -24,7 +24,7 @@ FURNITURE = {
     "model": {"studies", "presets"},
     "task": {"base", "augment", "stream"},
     "data set": {"track"},
-    "feature": {"base", "audio"},
+    "feature": {"base", "audio", "decoding"},
 }
 
 

@@ -9,24 +9,37 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 
 
 @contextmanager
 def muted_stderr() -> Iterator[None]:
-    """Send what is written to file descriptor 2 nowhere, for the time of the block."""
-    saved = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    """Send what native code writes to file descriptor 2 nowhere, for the time of the block.
+
+    The redirection is for the whole process, so only the main thread does it: no other can undo it
+    at a wrong time.
+    """
+    kept = None
+    if threading.current_thread() is threading.main_thread():
+        with suppress(OSError):  # a process may have closed it
+            kept = os.dup(2)
+    if kept is None:
+        yield
+        return
+    if sys.stderr is not None:
+        sys.stderr.flush()
     try:
-        os.dup2(nowhere, 2)
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
         yield
     finally:
-        os.dup2(saved, 2)
-        os.close(nowhere)
-        os.close(saved)
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 class _HushedFinder:

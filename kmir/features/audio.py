@@ -6,24 +6,21 @@ in blocks, so that memory does not grow with their length.
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
-import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import soxr
 
 from kmir.errors import AudioError, UsageError
-
-AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".aif", ".au")
-
-# libsndfile gives this many frames, or nearly, where a streamed file does not say its length.
-UNKNOWN_LENGTH = 2**62
+from kmir.features.decoding import (
+    AUDIO_SUFFIXES,
+    UNKNOWN_LENGTH,
+    check_finite,
+    decoded,
+    mixed,
+    opened,
+)
 
 
 def find_audio(root: str | Path) -> list[Path]:
@@ -61,10 +58,10 @@ def duration(path: str | Path) -> float:
     Raises:
         AudioError: If the file can't be read or holds no samples.
     """
-    with _opened(Path(path)) as sound:
+    with opened(Path(path)) as sound:
         frames, rate = sound.frames, sound.samplerate
         if frames >= UNKNOWN_LENGTH:
-            frames = sum(len(block) for block in _decoded(sound, Path(path), rate * 10))
+            frames = sum(len(block) for block in decoded(sound, Path(path), rate * 10))
     if not frames:
         raise _no_samples(path)
     return frames / rate
@@ -94,9 +91,9 @@ def blocks(
     if not block_seconds > 0:
         raise UsageError(f"Expected block_seconds above 0. Received: {block_seconds}.")
     empty = True
-    with _opened(path) as sound:
+    with opened(path) as sound:
         size = max(1, round(block_seconds * sound.samplerate))
-        for block in _resampled(_decoded(sound, path, size), sound.samplerate, sample_rate):
+        for block in _resampled(decoded(sound, path, size), sound.samplerate, sample_rate):
             # The resampler holds samples back: what comes out of a short block may be nothing.
             if len(block):
                 empty = False
@@ -135,10 +132,10 @@ def from_array(samples: np.ndarray, rate: int, sample_rate: int) -> np.ndarray:
             "Expected audio as (samples,) or (samples, channels) with at least one sample. "
             f"Received: shape {samples.shape}{'; transpose it' if sideways else ''}."
         )
-    mono = _mixed(_scaled(samples))
+    mono = mixed(_scaled(samples))
     if not len(mono):
         raise _no_samples("an array")
-    _check_finite(mono, "an array", 0)
+    check_finite(mono, "an array", 0)
     # +40 dB over full scale is no recording but integers that were cast to float.
     if np.abs(mono).max() > 100:
         raise AudioError(
@@ -172,84 +169,6 @@ def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
     return soxr.resample(samples, from_rate, to_rate, quality="HQ")
 
 
-class _Stream(soundfile.SoundFile):
-    """A sound file read from start to end.
-
-    soundfile seeks after every read of a seekable file, and that fails where the file does not
-    say its length, as a FLAC written to a pipe.
-    """
-
-    def seekable(self) -> bool:
-        return False
-
-
-class _Unmeasured(io.FileIO):
-    """A file whose end is found once, by libsndfile, and not again by libmpg123 inside it.
-
-    From the size of an MP3 without a length header, libmpg123 estimates how much it holds, and
-    libsndfile reads no further: with a variable bit rate most of the recording can be lost.
-    Without the size, they count the frames.
-    """
-
-    measured = False
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        if whence == os.SEEK_END and self.measured:
-            return super().seek(0)
-        self.measured = self.measured or whence == os.SEEK_END
-        return super().seek(offset, whence)
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
-    """The file, opened for reading from start to end."""
-    with contextlib.ExitStack() as stack:
-        try:
-            with path.open("rb"):
-                pass  # libsndfile does not say why it can't open a file; Python does.
-            with _quiet():
-                sound = stack.enter_context(_Stream(path))
-        except OSError as error:
-            raise AudioError(
-                f"Expected an audio file. Received: {path} ({error.strerror}); check the path."
-            ) from None
-        except (soundfile.LibsndfileError, TypeError):
-            # TypeError: soundfile wants more to be said of headerless .raw files.
-            size = path.stat().st_size
-            raise AudioError(
-                f"Expected an audio file of {', '.join(AUDIO_SUFFIXES)}. Received: {path}, "
-                f"{size} bytes of something else or damaged; convert it or fetch it again."
-            ) from None
-        if sound.format == "MP3":
-            with _quiet(), contextlib.suppress(soundfile.LibsndfileError):
-                counted = stack.enter_context(
-                    _Stream(stack.enter_context(_Unmeasured(os.fspath(path))))
-                )
-                sound = counted if counted.frames > sound.frames else sound
-        yield sound
-
-
-def _decoded(sound: soundfile.SoundFile, path: Path, size: int) -> Iterator[np.ndarray]:
-    """Mono float32 blocks of `size` samples at the rate of the file."""
-    done = 0
-    while True:
-        try:
-            with _quiet():
-                block = sound.read(size, dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError as error:
-            raise AudioError(
-                f"Expected audio that can be decoded to its end. Received: {path}, damaged "
-                f"somewhere after {done / sound.samplerate:.1f} s "
-                f"({error.error_string.rstrip('.')}); convert it or fetch it again."
-            ) from None
-        if not len(block):
-            return
-        mono = _mixed(block)
-        _check_finite(mono, path, done)
-        done += len(mono)
-        yield mono
-
-
 def _resampled(source: Iterator[np.ndarray], from_rate: int, to_rate: int) -> Iterator[np.ndarray]:
     """The same recording at another rate; the resampler carries its state from block to block."""
     if from_rate == to_rate:
@@ -278,27 +197,9 @@ def _scaled(samples: np.ndarray) -> np.ndarray:
     return ((samples.astype(np.float64) - middle) / scale).astype(np.float32)
 
 
-def _mixed(samples: np.ndarray) -> np.ndarray:
-    """Mean of the channels: ``(samples, channels)`` to ``(samples,)``."""
-    if samples.ndim == 1:
-        return samples
-    channels = samples.shape[1]
-    # A product with weights is 40 times as fast as a mean over so short an axis.
-    return samples[:, 0] if channels == 1 else samples @ np.full(channels, 1 / channels, np.float32)
-
-
 def _check_rate(rate: float) -> None:
     if not 0 < rate < float("inf"):
         raise UsageError(f"Expected a sample rate above 0. Received: {rate}.")
-
-
-def _check_finite(samples: np.ndarray, source: str | Path, start: int) -> None:
-    wrong = np.flatnonzero(~np.isfinite(samples))
-    if len(wrong):
-        raise AudioError(
-            f"Expected finite samples. Received: {source} with {samples[wrong[0]]} at sample "
-            f"{start + wrong[0]}; repair the recording or leave it out."
-        )
 
 
 def _no_samples(source: str | Path) -> AudioError:
@@ -306,28 +207,3 @@ def _no_samples(source: str | Path) -> AudioError:
         f"Expected audio with at least one sample. Received: {source}, which holds none; "
         "leave it out or fetch it again."
     )
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep libmpg123 from printing to the standard error of the process.
-
-    It warns of every oddity of an MP3 and libsndfile has no switch for that. The redirection is
-    for the whole process, so only the main thread does it: no other can undo it at a wrong time.
-    """
-    kept = None
-    if threading.current_thread() is threading.main_thread():
-        with contextlib.suppress(OSError):  # a process may have closed it
-            kept = os.dup(2)
-    if kept is None:
-        yield
-        return
-    if sys.stderr is not None:
-        sys.stderr.flush()
-    try:
-        with Path(os.devnull).open("wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)

@@ -15,15 +15,16 @@ from kmir.synthesis.styles import STYLES
 # Part of the name of cached audio: raise it when a change alters any score or any sound.
 VERSION = 1
 
-TEXTURES = ("pad", "arpeggio", "staccato", "tremolo")
+TEXTURES = ("pad", "rising arpeggio", "falling arpeggio", "staccato", "tremolo")
+ORNAMENTS = ("plain", "vibrato", "slide")
 ACCOMPANIMENTS = ("organ", "piano", "strings", "guitar")
 LEADS = ("flute", "brass", "synth")
 BASSES = ("bass", "synth bass")
 
 # Lowest pitch of each voice; chords fill the octave from there, so the voices never cross.
 BASS_LOWEST, CHORD_LOWEST, MELODY_LOWEST, MELODY_HIGHEST = 40, 55, 74, 90
-# A staccato note lasts this share of its written length, and at most that many seconds.
-STACCATO_SHARE, STACCATO_LONGEST = 0.35, 0.14
+# Seconds that a staccato chord lasts, whatever the tempo.
+STACCATO_SECONDS = 0.08
 # Beats that a note of an arpeggio rings on, a quarter beat apart: as full a sound as a chord has.
 ARPEGGIO_LENGTH = 0.75
 # Seconds; a note that the end of the piece would cut shorter than this is not played.
@@ -59,14 +60,10 @@ class _Grid:
         count = int((beat - self.intro_beats) // self.plan.chord_beats)
         return self.plan.chords[count % len(self.plan.chords)]
 
-    def notes(
-        self, beat: float, length: float, pitches: tuple[int, ...], shorten: bool = True
-    ) -> Iterator[Note]:
+    def notes(self, beat: float, length: float, pitches: tuple[int, ...]) -> Iterator[Note]:
         """Notes struck together; accented on the bar, cut at the end of the music."""
-        onset, seconds = self.time(beat), length * self.plan.beat
-        if shorten and self.plan.texture == "staccato":
-            seconds = min(seconds * STACCATO_SHARE, STACCATO_LONGEST)
-        offset = min(onset + seconds, self.end)
+        onset = self.time(beat)
+        offset = min(onset + length * self.plan.beat, self.end)
         velocity = 120 if beat % self.plan.style.meter == 0 else 88
         if offset - onset >= SHORTEST:
             yield from (Note(onset, offset, pitch, velocity) for pitch in pitches)
@@ -81,10 +78,10 @@ def draw_plan(random: np.random.Generator) -> Plan:
     style = STYLES[random.choice(len(STYLES), p=[style.share for style in STYLES])]
     tempo = round(random.uniform(*style.tempi[random.integers(len(style.tempi))]), 1)
     tonic, mode = int(random.integers(12)), str(random.choice(["maj", "min"], p=[0.6, 0.4]))
-    texture = str(random.choice(TEXTURES, p=[0.2, 0.28, 0.26, 0.26]))
+    texture = str(random.choice(TEXTURES, p=[0.12, 0.22, 0.22, 0.22, 0.22]))
     drums = bool(random.random() < style.drums_share)
     intro = bool(random.random() < 0.2)
-    vibrato = bool(random.random() < 0.5)
+    ornament = str(random.choice(ORNAMENTS, p=[0.3, 0.35, 0.35]))
     return Plan(
         style=style,
         tempo=tempo,
@@ -99,8 +96,8 @@ def draw_plan(random: np.random.Generator) -> Plan:
         bass=str(random.choice(BASSES, p=[0.6, 0.4])),
         drums=drums,
         intro=intro and drums,
-        # A note too short to swing even once has no vibrato to speak of.
-        vibrato=round(random.uniform(5.5, 6.5), 2) if vibrato and texture != "staccato" else 0.0,
+        vibrato=round(random.uniform(5.5, 6.5), 2) if ornament == "vibrato" else 0.0,
+        slide=ornament == "slide",
         tremolo=round(random.uniform(6.5, 8.0), 2) if texture == "tremolo" else 0.0,
     )
 
@@ -121,16 +118,16 @@ def _bass(grid: _Grid, bar: int) -> Iterator[Note]:
 
 def _accompaniment(grid: _Grid, bar: int) -> Iterator[Note]:
     style, texture = grid.plan.style, grid.plan.texture
-    if texture == "arpeggio":
+    if texture.endswith("arpeggio"):
         for count in range(style.meter * 4):
             beat = bar + count / 4
             pitches = voicing(grid.chord(beat).pitch_classes, CHORD_LOWEST)
-            run = (*pitches, pitches[0] + 12)
+            run = (*pitches, pitches[0] + 12)[:: 1 if texture.startswith("rising") else -1]
             yield from grid.notes(beat, ARPEGGIO_LENGTH, (run[count % len(run)],))
         return
     strokes = style.pad
     if texture == "staccato":
-        strokes = tuple((beat, 0.5) for beat in style.stabs)
+        strokes = tuple((beat, STACCATO_SECONDS / grid.plan.beat) for beat in style.stabs)
     elif texture == "tremolo":  # held as long as the chord lasts, for the tremolo to be heard
         held = grid.plan.chord_beats
         strokes = tuple((float(beat), float(held)) for beat in range(0, style.meter, held))
@@ -143,7 +140,8 @@ def _melody(grid: _Grid, random: np.random.Generator) -> Callable[[int], Iterato
     """Writer of a bar of melody: chord tones on the beat, steps of the scale between."""
     plan = grid.plan
     steps = scale(plan.tonic, plan.mode, MELODY_LOWEST, MELODY_HIGHEST)
-    rhythms = plan.style.long_rhythms if plan.vibrato else plan.style.rhythms
+    sung = plan.vibrato or plan.slide
+    rhythms = plan.style.long_rhythms if sung else plan.style.rhythms
     last = int(random.choice(steps))
 
     def bar_of_melody(bar: int) -> Iterator[Note]:
@@ -207,7 +205,7 @@ def compose(seed: int, index: int, *, seconds: float = 8.0) -> Score:
         beats=tuple(grid.time(beat) for beat in beats),
         positions=tuple(beat % plan.style.meter + 1 for beat in beats),
         chords=tuple(_chords(grid, seconds)),
-        melody=part(plan.lead, write_melody, vibrato=plan.vibrato),
+        melody=part(plan.lead, write_melody, vibrato=plan.vibrato, slide=plan.slide),
         accompaniment=part(
             plan.accompaniment, lambda bar: _accompaniment(grid, bar), tremolo=plan.tremolo
         ),

@@ -6,7 +6,7 @@ import numpy as np
 
 from kmir.synthesis.drums import drum
 from kmir.synthesis.instruments import SAMPLE_RATE, TIMBRES
-from kmir.synthesis.score import Note, Part, Score, frequency
+from kmir.synthesis.score import Note, Part, Score
 
 # Level of a part while it sounds (root mean square), and of a drum stroke (peak).
 LEVELS = {"melody": 0.14, "accompaniment": 0.12, "bass": 0.13}
@@ -21,7 +21,7 @@ def render_note(note: Note, part: Part) -> np.ndarray:
 
     Args:
         note: What to play.
-        part: Whose instrument, vibrato and tremolo to play it with.
+        part: Whose instrument and manner to play it with.
 
     Returns:
         ``(samples,)`` float64 that starts and ends at zero.
@@ -29,13 +29,17 @@ def render_note(note: Note, part: Part) -> np.ndarray:
     timbre = TIMBRES[part.instrument]
     held = note.offset - note.onset
     t = np.arange(round((held + timbre.release) * SAMPLE_RATE)) / SAMPLE_RATE
-    hertz = frequency(note.pitch, t, part.vibrato)
-    phase = np.cumsum(hertz) / SAMPLE_RATE if part.vibrato else hertz * t
+    hertz = part.frequency(note.pitch, t)
+    phase = np.cumsum(hertz) / SAMPLE_RATE if part.bends else hertz * t
     level = np.clip(t / timbre.attack, 0.0, 1.0)
     level *= 0.5 + 0.5 * np.cos(np.pi * np.clip((t - held) / timbre.release, 0.0, 1.0))
     if part.tremolo:
         level *= 1.0 - TREMOLO_DEPTH * (0.5 - 0.5 * np.cos(2 * np.pi * part.tremolo * t))
-    return timbre.tone(phase, t, float(hertz[0])) * level * (note.velocity / 127)
+    return (
+        timbre.tone(phase, t, 440.0 * 2.0 ** ((note.pitch - 69) / 12))
+        * level
+        * (note.velocity / 127)
+    )
 
 
 def _add(mix: np.ndarray, onset: float, sound: np.ndarray, level: float = 1.0) -> None:

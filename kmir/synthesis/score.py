@@ -13,6 +13,8 @@ from kmir.synthesis.styles import Style
 VIBRATO_DEPTH = 0.7
 # Seconds from the onset over which the vibrato grows, so that the attack is in tune.
 VIBRATO_RAMP = 0.08
+# A slide reaches the note from this many semitones below, in this many seconds.
+SLIDE_DEPTH, SLIDE_SECONDS = 4.0, 0.2
 
 
 @dataclass(frozen=True)
@@ -26,14 +28,14 @@ class Plan:
         mode: ``"maj"`` or ``"min"``.
         chords: The progression, repeated to the end.
         chord_beats: Beats that a chord lasts.
-        texture: What the accompaniment does: ``"pad"``, ``"arpeggio"``, ``"staccato"`` or
-            ``"tremolo"``. Staccato shortens all other parts as well.
+        texture: What the accompaniment does, one of the composer's `TEXTURES`.
         accompaniment: Instrument of the accompaniment.
         lead: Instrument of the melody.
         bass: Instrument of the bass.
         drums: Whether there are drums.
         intro: Whether the drums play the first bar alone.
         vibrato: Rate of the melody's vibrato in Hz, 0 for none.
+        slide: Whether each note of the melody is reached by a slide.
         tremolo: Rate of the accompaniment's tremolo in Hz, 0 for none.
     """
 
@@ -50,6 +52,7 @@ class Plan:
     drums: bool
     intro: bool
     vibrato: float
+    slide: bool
     tremolo: float
 
     @property
@@ -81,13 +84,38 @@ class Part:
         instrument: Name of the timbre.
         notes: Sorted by onset.
         vibrato: Rate in Hz, 0 for none.
+        slide: Whether each note is reached by a slide.
         tremolo: Rate in Hz, 0 for none.
     """
 
     instrument: str
     notes: tuple[Note, ...]
     vibrato: float = 0.0
+    slide: bool = False
     tremolo: float = 0.0
+
+    @property
+    def bends(self) -> bool:
+        """Whether a note has another frequency than its pitch at any time."""
+        return bool(self.vibrato) or self.slide
+
+    def frequency(self, pitch: int, since_onset: np.ndarray) -> np.ndarray:
+        """Fundamental frequency of a note; the truth and the sound both come from here.
+
+        Args:
+            pitch: MIDI pitch.
+            since_onset: ``(n,)`` seconds since the onset.
+
+        Returns:
+            ``(n,)`` Hz.
+        """
+        semitones = np.full(len(since_onset), pitch - 69.0)
+        if self.vibrato:
+            depth = VIBRATO_DEPTH * np.clip(since_onset / VIBRATO_RAMP, 0.0, 1.0)
+            semitones += depth * np.sin(2 * np.pi * self.vibrato * since_onset)
+        if self.slide:
+            semitones -= SLIDE_DEPTH * np.clip(1.0 - since_onset / SLIDE_SECONDS, 0.0, 1.0)
+        return 440.0 * 2.0 ** (semitones / 12)
 
 
 @dataclass(frozen=True)
@@ -129,21 +157,3 @@ class Score:
     def parts(self) -> tuple[Part, Part, Part]:
         """Melody, accompaniment and bass."""
         return self.melody, self.accompaniment, self.bass
-
-
-def frequency(pitch: int, since_onset: np.ndarray, vibrato: float) -> np.ndarray:
-    """Fundamental frequency of a note over time; the truth and the sound both come from here.
-
-    Args:
-        pitch: MIDI pitch.
-        since_onset: ``(n,)`` seconds since the onset.
-        vibrato: Rate in Hz, 0 for none.
-
-    Returns:
-        ``(n,)`` Hz.
-    """
-    steady = np.full(len(since_onset), 440.0 * 2.0 ** ((pitch - 69) / 12))
-    if not vibrato:
-        return steady
-    depth = VIBRATO_DEPTH * np.clip(since_onset / VIBRATO_RAMP, 0.0, 1.0)
-    return steady * 2.0 ** (depth * np.sin(2 * np.pi * vibrato * since_onset) / 12)

@@ -26,7 +26,7 @@ class Style:
         pad: Onset and length of each chord of a held accompaniment.
         stabs: Onsets of the chords of a staccato accompaniment.
         rhythms: Onsets of the melody, one tuple is drawn for each bar.
-        long_rhythms: The same with few long notes, for melodies with vibrato.
+        long_rhythms: The same with few long notes, for melodies with vibrato or slides.
     """
 
     name: str
@@ -47,15 +47,15 @@ FAST_TEMPO = 120.0
 
 EIGHTHS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5)
 
-# Every bass sounds half of the time, every pad all the time, and the drums of rock and techno have
-# as many strokes a bar: what differs between styles is the order.
+# Every bass sounds about half of the time, every pad all the time, and the drums of rock and techno
+# have as many strokes a bar: what differs between styles is the order.
 STYLES = (
     Style(
         name="rock",
         share=0.23,
         meter=4,
         tempi=((72.0, 90.0), (150.0, 180.0)),
-        drums_share=0.85,
+        drums_share=0.75,
         drums={"kick": (0.0, 0.5, 2.0, 2.5), "snare": (1.0, 3.0), "hat": EIGHTHS},
         bass=tuple((beat, 0.25) for beat in EIGHTHS),
         pad=tuple((beat, 0.5) for beat in EIGHTHS),
@@ -68,13 +68,13 @@ STYLES = (
         share=0.23,
         meter=4,
         tempi=((126.0, 150.0),),
-        drums_share=0.85,
+        drums_share=0.75,
         drums={
             "kick": (0.0, 1.0, 2.0, 3.0),
             "snare": (1.0, 3.0),
             "hat": (0.5, 0.75, 1.5, 1.75, 2.5, 2.75, 3.5, 3.75),
         },
-        bass=((0.5, 0.5), (1.5, 0.5), (2.5, 0.5), (3.5, 0.5)),
+        bass=tuple((count / 4, 0.16) for count in range(16)),
         pad=((0.0, 1.5), (1.5, 1.5), (3.0, 1.0)),
         stabs=(0.0, 0.75, 1.5, 2.25, 3.0),
         rhythms=((0.0, 0.75, 1.5, 2.0, 2.75, 3.5), (0.0, 0.75, 1.5, 3.0), (0.0, 1.5, 2.0, 3.5)),
@@ -85,7 +85,7 @@ STYLES = (
         share=0.27,
         meter=3,
         tempi=((72.0, 90.0), (150.0, 184.0)),
-        drums_share=0.3,
+        drums_share=0.35,
         drums={
             "kick": (0.0,),
             "snare": (1.0, 2.0),
@@ -102,8 +102,8 @@ STYLES = (
         share=0.27,
         meter=4,
         tempi=((56.0, 70.0),),
-        drums_share=0.0,
-        drums={},
+        drums_share=0.25,
+        drums={"kick": (0.0,), "snare": (2.0,), "hat": (0.0, 1.0, 2.0, 3.0)},
         bass=((0.0, 1.0), (2.0, 1.0)),
         pad=((0.0, 2.0), (2.0, 2.0)),
         stabs=EIGHTHS,

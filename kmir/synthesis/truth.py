@@ -5,15 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from kmir.annotations import Annotations, Beats, Notes, Pitch, Segments, Tags
-from kmir.synthesis.score import Score, frequency
+from kmir.synthesis.score import Score
 from kmir.synthesis.styles import FAST_TEMPO
 
-# Half of the vocabulary can be told from the sound of a moment, the other half only from time.
-TIMBRE_TAGS = (
-    "organ", "piano", "strings", "guitar", "flute", "brass", "synth", "synth bass", "drums",
-)  # fmt: skip
+# The sound of a moment tells the first; the second happen in time.
+TIMBRE_TAGS = ("organ", "piano", "strings", "guitar", "flute", "brass", "drums")
 TIME_TAGS = (
-    "rock", "techno", "waltz", "ballad", "fast", "arpeggio", "staccato", "tremolo", "vibrato",
+    "rock", "techno", "waltz", "ballad", "fast", "rising arpeggio", "falling arpeggio",
+    "staccato", "tremolo", "vibrato", "slide",
 )  # fmt: skip
 TAGS: tuple[str, ...] = TIMBRE_TAGS + TIME_TAGS
 
@@ -32,17 +31,18 @@ def tags(score: Score) -> Tags:
     true |= {"drums"} if score.hits else set()
     true |= {"fast"} if plan.tempo >= FAST_TEMPO else set()
     true |= {"vibrato"} if plan.vibrato else set()
+    true |= {"slide"} if plan.slide else set()
     return Tags(tuple(tag for tag in TAGS if tag in true))
 
 
 def melody_pitch(score: Score) -> Pitch:
-    """Frequency of the melody every `MELODY_HOP` seconds, vibrato included, 0 in rests."""
+    """Frequency of the melody every `MELODY_HOP` seconds, vibrato and slides included, 0 in rests."""
     times = np.arange(int(np.ceil(score.seconds / MELODY_HOP - 1e-9))) * MELODY_HOP
     frequencies = np.zeros(len(times))
     for note in score.melody.notes:
         first, last = np.searchsorted(times, (note.onset, note.offset))
         since_onset = times[first:last] - note.onset
-        frequencies[first:last] = frequency(note.pitch, since_onset, score.melody.vibrato)
+        frequencies[first:last] = score.melody.frequency(note.pitch, since_onset)
     return Pitch(times, frequencies)
 
 

@@ -11,6 +11,7 @@ import soxr
 
 from kmir.errors import AudioError, UsageError
 from kmir.features import audio
+from kmir.quiet import muted_stderr
 
 
 def music(seconds: float = 3.0, rate: int = 44100, channels: int = 1, seed: int = 0) -> np.ndarray:
@@ -236,7 +237,7 @@ def test_another_thread_leaves_the_standard_error_alone(tmp_path: Path) -> None:
     path, seen = write(tmp_path / "song.mp3", music(1)), []
 
     def work() -> None:
-        with audio._quiet():
+        with muted_stderr():
             seen.append(os.fstat(2).st_ino)
         seen.append(len(audio.read(path, 12000)))
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from kmir.errors import PresetError
+from kmir.features.log_mel import LogMel
 from kmir.nn import Output
 from kmir.presets import choi_msd
 from zoo import crnn_tagger
@@ -146,6 +147,11 @@ def test_published_outputs(model: keras.Model, name: str) -> None:
     order = np.argsort(-values, kind="stable")[:5]
     assert [choi_msd.TAGS[i] for i in order] == list(PUBLISHED[name])
     np.testing.assert_allclose(values[order], list(PUBLISHED[name].values()), atol=5e-4)
+
+
+def test_feature_gives_the_input() -> None:
+    feature = LogMel(**choi_msd.FEATURE)
+    assert (feature.frames(choi_msd.CLIP_SECONDS), *feature.shape) == choi_msd.INPUTS
 
 
 def test_tags_are_fifty_and_distinct() -> None:
