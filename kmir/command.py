@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,13 +24,19 @@ def run(main: Callable[[list[str]], int], argv: Sequence[str] | None = None) -> 
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
-        return main(list(sys.argv[1:] if argv is None else argv))
+        code = main(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()  # a closed pipe is to be noticed here, not when Python ends
+        return code
     except KmirError as error:
         print(f"kmir: error: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
+    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        return 0
+    except OSError as error:  # no space, no permission, a file where a folder should be
+        print(f"kmir: error: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("kmir: interrupted. Run the same command again to go on.", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
-        sys.stderr.close()
-        return 0

@@ -63,9 +63,10 @@ def parse(text: str, hint: Any, name: str) -> Any:
             return None
         return parse(text, next(part for part in parts if part is not type(None)), name)
     if origin is Literal:
-        if text not in parts:
-            raise UsageError(f"Expected {name} as one of {', '.join(parts)}. Received: '{text}'.")
-        return text
+        choices = {str(part): part for part in parts}
+        if text not in choices:
+            raise UsageError(f"Expected {name} as one of {', '.join(choices)}. Received: '{text}'.")
+        return choices[text]
     if origin is tuple:
         words = [word for word in text.strip("()[] ").split(",") if word.strip()]
         return tuple(parse(word.strip(), parts[0], name) for word in words)
@@ -83,6 +84,8 @@ def parse(text: str, hint: Any, name: str) -> Any:
 def override(config: T, flags: Mapping[str, str], prefix: str) -> T:
     """Copy of a dataclass with settings replaced by dotted name.
 
+    All are replaced at once: settings that only fit together may come in any order.
+
     Args:
         config: A dataclass, whose fields may be dataclasses in turn.
         flags: ``{"train.learning_rate": "3e-4"}``.
@@ -91,29 +94,34 @@ def override(config: T, flags: Mapping[str, str], prefix: str) -> T:
     Raises:
         UsageError: If a name is unknown (the nearest is offered) or a value doesn't fit.
     """
-    for dotted, text in flags.items():
-        config = _replaced(config, dotted.split("."), text, f"--{prefix}.{dotted}")
-    return config
-
-
-def _replaced(config: Any, path: list[str], text: str, flag: str) -> Any:
     hints = typing.get_type_hints(type(config))
-    names = [field.name for field in dataclasses.fields(config)]
-    head, *tail = path
-    if head not in names:
-        raise UsageError(f"Unknown setting {flag}. {nearest(head, names)}")
-    value = getattr(config, head)
-    if dataclasses.is_dataclass(value) != bool(tail):
-        inner = dataclasses.fields(value) if dataclasses.is_dataclass(value) else ()
-        offer = ", ".join(field.name for field in inner)
-        remedy = f"It has: {offer}." if offer else f"'{head}' has no settings inside."
-        raise UsageError(f"Unknown setting {flag}. {remedy}")
-    new = _replaced(value, tail, text, flag) if tail else parse(text, hints[head], flag)
-    return dataclasses.replace(config, **{head: new})
+    names = [field.name for field in dataclasses.fields(config)]  # type: ignore[arg-type]
+    settled: dict[str, Any] = {}
+    inside: dict[str, dict[str, str]] = {}
+    for dotted, text in flags.items():
+        flag = f"--{prefix}.{dotted}"
+        head, _, tail = dotted.partition(".")
+        if head not in names:
+            raise UsageError(f"Unknown setting {flag}. {nearest(head, names)}")
+        value = getattr(config, head)
+        if dataclasses.is_dataclass(value) != bool(tail):
+            inner = dataclasses.fields(value) if dataclasses.is_dataclass(value) else ()
+            offer = ", ".join(field.name for field in inner)
+            remedy = f"It has: {offer}." if offer else f"'{head}' has no settings inside."
+            raise UsageError(f"Unknown setting {flag}. {remedy}")
+        if tail:
+            inside.setdefault(head, {})[tail] = text
+        else:
+            settled[head] = parse(text, hints[head], flag)
+    for head, rest in inside.items():
+        settled[head] = override(getattr(config, head), rest, f"{prefix}.{head}")
+    return dataclasses.replace(config, **settled)  # type: ignore[type-var]
 
 
 def options(function: Callable[..., Any], flags: Mapping[str, str], prefix: str) -> dict[str, Any]:
     """Keyword arguments of a function from flags, typed by its keyword-only parameters.
+
+    One without a type hint takes the text as it is.
 
     Raises:
         UsageError: If a name is unknown (the nearest is offered) or a value doesn't fit.
@@ -124,7 +132,10 @@ def options(function: Callable[..., Any], flags: Mapping[str, str], prefix: str)
     for name in flags:
         if name not in names:
             raise UsageError(f"Unknown setting --{prefix}.{name}. {nearest(name, names)}")
-    return {name: parse(text, hints[name], f"--{prefix}.{name}") for name, text in flags.items()}
+    return {
+        name: parse(text, hints.get(name, str), f"--{prefix}.{name}")
+        for name, text in flags.items()
+    }
 
 
 def to_dict(config: Any) -> dict[str, Any]:

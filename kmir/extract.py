@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import inspect
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from kmir import command
 from kmir.cache import cache_dir
 from kmir.config import options, override, split_flags
-from kmir.errors import DatasetError, RecordError
+from kmir.datasets import Track
+from kmir.errors import DatasetError, RecordError, UsageError
 from kmir.features.base import Feature, feature_class
 from kmir.lookup import find, known
 from kmir.records.read import Records
@@ -32,6 +34,7 @@ def extract(
     dtype: str = "float16",
     seed: int = 0,
     workers: int | None = None,
+    overwrite: bool = False,
     quiet: bool = False,
 ) -> Manifest:
     """Extract a feature from a data set.
@@ -45,6 +48,7 @@ def extract(
         dtype: ``"float16"`` or ``"float32"``.
         seed: Of the split, where the data set publishes none.
         workers: Number of processes; default one a core.
+        overwrite: Remove records that stand in the folder, once the data set has been read.
         quiet: No progress bar.
 
     Returns:
@@ -53,11 +57,18 @@ def extract(
     Raises:
         DatasetError: If the data set is not laid out as expected.
         RecordError: If the folder holds other records, or no track could be read.
+        UsageError: If there is no such data set, or it needs a root.
     """
-    module = find("data set", dataset)
-    tracks = list(module.tracks(root, **(dataset_options or {})))
+    reader = _reader(dataset)
+    if root is None and _needs_root(reader):
+        raise UsageError(
+            f"Expected --root DIR, the folder of data set '{dataset}'. Received: none."
+        )
+    tracks = list(reader(root, **(dataset_options or {})))
     if not tracks:
         raise DatasetError(f"Expected at least one track in {root}. Received: none.")
+    if overwrite:
+        _remove_records(out)
     return write_records(
         out,
         tracks,
@@ -68,6 +79,23 @@ def extract(
         workers=workers or os.cpu_count() or 1,
         quiet=quiet,
     )
+
+
+def _reader(dataset: str) -> Callable[..., Iterable[Track]]:
+    """The function ``tracks`` of a data set."""
+    module = find("data set", dataset)
+    try:
+        reader: Callable[..., Iterable[Track]] = module.tracks
+    except AttributeError:
+        raise UsageError(
+            f"Expected a data set, with a function tracks(root). Received: '{dataset}'."
+        ) from None
+    return reader
+
+
+def _needs_root(reader: Callable[..., Iterable[Track]]) -> bool:
+    root = next(iter(inspect.signature(reader).parameters.values()))
+    return root.default is root.empty
 
 
 def records_for(data: str, root: Path | None, feature: Feature, *, quiet: bool = False) -> Records:
@@ -91,7 +119,8 @@ def records_for(data: str, root: Path | None, feature: Feature, *, quiet: bool =
 def report(manifest: Manifest) -> None:
     """Name on stderr the tracks that could not be read, each with its reason."""
     if manifest.failed:
-        print(f"{len(manifest.failed)} files could not be read:", file=sys.stderr)
+        files = "1 file" if len(manifest.failed) == 1 else f"{len(manifest.failed)} files"
+        print(f"{files} could not be read:", file=sys.stderr)
         for reason in manifest.failed.values():
             print(f"  {reason}", file=sys.stderr)
 
@@ -119,9 +148,7 @@ def main(argv: list[str]) -> int:
     if args.workers is not None and args.workers < 1:
         parser.error(f"Expected --workers of 1 or more. Received: {args.workers}.")
     feature = override(feature_class(args.feature)(), fields, "feature")
-    dataset_options = options(find("data set", args.dataset).tracks, flags, "option")
-    if args.overwrite:
-        _remove_records(args.out)
+    dataset_options = options(_reader(args.dataset), flags, "option")
     manifest = extract(
         args.dataset,
         args.root,
@@ -131,6 +158,7 @@ def main(argv: list[str]) -> int:
         dtype=args.dtype,
         seed=args.seed,
         workers=args.workers,
+        overwrite=args.overwrite,
         quiet=args.quiet,
     )
     for name, split in manifest.splits.items():
@@ -146,8 +174,8 @@ def _remove_records(out: Path) -> None:
     strange = [
         path.name
         for path in (out.iterdir() if out.is_dir() else [])
-        if path.suffix != ".tfrecord"
-        and path.name not in ("spec.json", "manifest.json", ".staging")
+        if not path.name.removesuffix(".tmp").endswith(".tfrecord")
+        and path.name.removesuffix(".tmp") not in ("spec.json", "manifest.json", ".staging")
     ]
     if strange:
         raise RecordError(f"Expected {out} to hold only records. Received: also {strange[0]}.")

@@ -57,11 +57,22 @@ def find(kind: str, name: str) -> ModuleType:
     bare = dotted.removeprefix(f"{room}.")
     if dotted.startswith(f"{room}.") and bare in known(kind):
         return importlib.import_module(dotted)
-    try:
-        if dotted.startswith(f"{room}.") or importlib.util.find_spec(dotted) is None:
-            raise ModuleNotFoundError(name=dotted)
-    except (ModuleNotFoundError, ValueError):
+    if dotted.startswith(f"{room}.") or not _exists(dotted):
         raise UsageError(
             f"Expected the name of a {kind}. Received: '{name}'. {nearest(bare, known(kind))}"
-        ) from None
+        )
     return importlib.import_module(dotted)
+
+
+def _exists(dotted: str) -> bool:
+    """Whether a module can be found; the packages that it lies in are imported."""
+    if not all(part.isidentifier() for part in dotted.split(".")):  # a path, for instance
+        return False
+    try:
+        return importlib.util.find_spec(dotted) is not None
+    except ModuleNotFoundError as error:
+        if f"{dotted}.".startswith(f"{error.name}."):
+            return False
+        raise  # it is there, and lacks something that it imports
+    except ValueError:  # __main__, for instance
+        return False

@@ -6,7 +6,6 @@ can reach it. `hush_tensorflow` mutes stderr for just that import, whoever makes
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 import threading
@@ -50,8 +49,8 @@ class _HushedFinder:
     ) -> ModuleSpec | None:
         if name != "tensorflow":
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
+        others = (finder for finder in sys.meta_path if not isinstance(finder, _HushedFinder))
+        spec = next(filter(None, (finder.find_spec(name, path, target) for finder in others)), None)
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
 

@@ -49,7 +49,7 @@ class Story:
         Raises:
             UsageError: If the folder is of a run with other settings or data. More epochs are fine.
         """
-        command = "python -m kmir.train " + shlex.join(argv or ["…"])
+        command = f"python -m kmir.train {'…' if argv is None else shlex.join(argv)}"
         manifest = sha256(records.root / "manifest.json")
         settings = {"config": to_dict(config), "data": {"manifest_sha256": manifest}}
         _check_same_run(folder, settings)

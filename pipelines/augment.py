@@ -71,12 +71,14 @@ def spec_augment(
 
     def apply(features: tf.Tensor) -> tf.Tensor:
         frames, bins = tf.shape(features)[0], tf.shape(features)[1]
-        above = features - silence  # the masks write zeros
+        # tensorflow-io knows no channels and writes zeros: it masks a plane of ones.
+        kept = tf.ones((frames, bins))
         for _ in range(freq_masks):
-            above = tfio.audio.freq_mask(above, tf.minimum(freq_mask_bins + 1, bins))
+            kept = tfio.audio.freq_mask(kept, tf.minimum(freq_mask_bins + 1, bins))
         for _ in range(time_masks):
-            above = tfio.audio.time_mask(above, tf.minimum(time_mask_frames + 1, frames))
-        return above + silence
+            kept = tfio.audio.time_mask(kept, tf.minimum(time_mask_frames + 1, frames))
+        kept = tf.reshape(kept, [frames, bins] + [1] * (features.shape.rank - 2))
+        return tf.where(kept > 0, features, silence)
 
     return Augmentation("SpecAugment", "keeps", apply)
 

@@ -17,7 +17,7 @@ Shapes, for 29.12 s at 12 kHz with a hop of 256, as (frames, mels, channels)::
 
 Frames (known or ``None``), mels, channels and tags can be any number.
 
-    python -m kmir.train crnn_tagger --data records/ --out runs/crnn
+    python -m kmir.train zoo.crnn_tagger
 
 Time and score: see the README's zoo table.
 """
@@ -89,8 +89,8 @@ def build_model(
         outputs: Heads by name, all of level ``"clip"``.
 
     Returns:
-        Model of the input ``{"features": (batch, *inputs)}``. One output comes as a tensor
-        ``(batch, size)``, several as a dictionary of them.
+        Model that takes ``(batch, *inputs)``. One output comes as a tensor ``(batch, size)``,
+        several as a dictionary of them.
 
     Raises:
         UsageError: If an output is of level ``"frame"``, if blocks and pools differ in number, or
@@ -147,9 +147,7 @@ def build_model(
         for name, head in outputs.items()
     }
     return keras.Model(
-        {"features": features},
-        heads if len(heads) > 1 else next(iter(heads.values())),
-        name="crnn_tagger",
+        features, heads if len(heads) > 1 else next(iter(heads.values())), name="crnn_tagger"
     )
 
 

@@ -18,8 +18,8 @@ is the mean of the frames' logits, then one activation: a clip-long "no" can out
 frame, gradients don't pass through 1366 saturated sigmoids, and the mean vector is an embedding.
 Outputs of level ``"frame"`` skip the mean.
 
-    python -m kmir.train dense_baseline --data records/ --out runs/dense
-    python -m kmir.train dense_baseline --config.model.context=15 --data records/ --out runs/dense15
+    python -m kmir.train zoo.dense_baseline
+    python -m kmir.train zoo.dense_baseline --config.model.context=15
 
 Time and score: see the README's zoo table.
 """

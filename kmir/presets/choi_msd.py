@@ -9,64 +9,22 @@ The file was written by Keras 1 with channels first. What differs from Keras 3 t
 - ``running_std`` holds the variance;
 - a GRU has its gates z, r, h as separate matrices, gates with clip(0.2·x + 0.5, 0, 1), and resets
   before the recurrent product;
-- the input's batch norm is over the 1440 frames of the padded clip.
+- the input's batch norm is over the 1440 frames of the padded clip;
+- its mels are 20·log10 of the *power*, a slip of that release, and what its weights know.
+
+Where the file comes from, the front end, the model's settings and the tags stand in the preset,
+``zoo/presets/crnn_tagger_msd/config.json``.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import h5py
 import keras
 import numpy as np
 
 from kmir.errors import PresetError
-
-FILENAME = "music_tagger_crnn_weights_tensorflow.h5"
-URL = f"https://github.com/keunwoochoi/music-auto_tagging-keras/raw/master/data/{FILENAME}"
-SHA256 = "df63638de9f3113780768181670c554f122fbd1297c63c065836d70a251115a8"
-
-# Fields of the `LogMel` that the weights were trained on. 20 dB a decade of *power* is a slip of
-# that release, and what its weights know.
-FEATURE: dict[str, Any] = {
-    "sample_rate": 12000,
-    "n_fft": 512,
-    "hop_length": 256,
-    "n_mels": 96,
-    "power": 2.0,
-    "scale": "db",
-    "decibels_per_decade": 20.0,
-    "amin": 1e-5,
-    "top_db": 80.0,
-}
-CLIP_SECONDS = 29.12  # the centre of a recording; shorter ones are padded with zeros at the end
-
-# Fields of the `Config` of the CRNN, and the shape of its input, (frames, mels).
-CONFIG: dict[str, Any] = {
-    "filters": (64, 128, 128, 128),
-    "time_pools": (2, 3, 4, 4),
-    "frequency_pools": (2, 3, 4, 4),
-    "rnn_units": (32, 32),
-    "dropout": 0.1,
-    "rnn_dropout": 0.3,
-    "input_norm": "time",
-    "reset_after": False,
-    "recurrent_activation": "hard_sigmoid",
-}
-INPUTS = (1366, 96)
-
-# fmt: off
-TAGS = (
-    "rock", "pop", "alternative", "indie", "electronic", "female vocalists", "dance", "00s",
-    "alternative rock", "jazz", "beautiful", "metal", "chillout", "male vocalists",
-    "classic rock", "soul", "indie rock", "Mellow", "electronica", "80s", "folk", "90s", "chill",
-    "instrumental", "punk", "oldies", "blues", "hard rock", "ambient", "acoustic", "experimental",
-    "female vocalist", "guitar", "Hip-Hop", "70s", "party", "country", "easy listening", "sexy",
-    "catchy", "funk", "electro", "heavy metal", "Progressive rock", "60s", "rnb", "indie pop",
-    "sad", "House", "happy",
-)
-# fmt: on
 
 # Layer of the model → layer of the file and its kind. The output layer has the name of the output.
 LAYERS = {
@@ -94,8 +52,8 @@ def load_choi_msd(model: keras.Model, path: Path) -> None:
     """Sets the weights of a CRNN to the published ones.
 
     Args:
-        model: CRNN with `CONFIG`, of `INPUTS`, with one output of `TAGS`.
-        path: The published file, `FILENAME`.
+        model: CRNN of the preset, with one output of 50 tags.
+        path: The published file, ``music_tagger_crnn_weights_tensorflow.h5``.
 
     Raises:
         PresetError: If the file can't be read or has another layout, or the model is another one.
@@ -104,7 +62,7 @@ def load_choi_msd(model: keras.Model, path: Path) -> None:
     if len(model.output_names) != 1:
         raise PresetError(
             f"Expected a model with one output. Received: {', '.join(model.output_names)}. "
-            f"The published weights are for {len(TAGS)} tags alone."
+            "The published weights are for 50 tags alone."
         )
     pairs = LAYERS | {model.output_names[0]: ("output", "dense")}
     layers = {layer.name: layer for layer in model.layers}
@@ -117,8 +75,8 @@ def load_choi_msd(model: keras.Model, path: Path) -> None:
                 weights[name] = _convert(kind, arrays)
     except OSError as error:
         raise PresetError(
-            f"Expected the weights published as {FILENAME}. Received: {path} ({error}). "
-            f"Download them from {URL}"
+            f"Expected the published weights in {path}. Received: {error}. Remove the file and "
+            "fetch it again."
         ) from error
 
     for name, arrays in weights.items():
@@ -133,7 +91,7 @@ def load_choi_msd(model: keras.Model, path: Path) -> None:
         layers[name].set_weights(arrays)
 
 
-_REMEDY = "Build the model with choi_msd.CONFIG, choi_msd.INPUTS and one output of 50 tags."
+_REMEDY = "Build the model as the preset crnn_tagger_msd has it."
 
 
 def _check_model(layers: dict[str, keras.Layer], names: list[str]) -> None:
@@ -159,7 +117,7 @@ def _read(file: h5py.File, key: str) -> np.ndarray:
     if not isinstance(file.get(key), h5py.Dataset):
         raise PresetError(
             f"Expected '{key}' in {file.filename}. Received: {', '.join(sorted(file)) or 'nothing'}"
-            f". Download {FILENAME} from {URL}"
+            ". Remove the file and fetch it again."
         )
     return file[key][()]
 

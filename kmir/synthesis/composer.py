@@ -196,8 +196,8 @@ def compose(seed: int, index: int, *, seconds: float = 8.0) -> Score:
     bars = [bar for bar in grid.bars if bar >= grid.intro_beats]
     write_melody = _melody(grid, random)
 
-    def part(instrument: str, write: Callable[[int], Iterator[Note]], **modulation: float) -> Part:
-        return Part(instrument, tuple(note for bar in bars for note in write(bar)), **modulation)
+    def notes(write: Callable[[int], Iterator[Note]]) -> tuple[Note, ...]:
+        return tuple(note for bar in bars for note in write(bar))
 
     return Score(
         plan=plan,
@@ -205,10 +205,12 @@ def compose(seed: int, index: int, *, seconds: float = 8.0) -> Score:
         beats=tuple(grid.time(beat) for beat in beats),
         positions=tuple(beat % plan.style.meter + 1 for beat in beats),
         chords=tuple(_chords(grid, seconds)),
-        melody=part(plan.lead, write_melody, vibrato=plan.vibrato, slide=plan.slide),
-        accompaniment=part(
-            plan.accompaniment, lambda bar: _accompaniment(grid, bar), tremolo=plan.tremolo
+        melody=Part(plan.lead, notes(write_melody), vibrato=plan.vibrato, slide=plan.slide),
+        accompaniment=Part(
+            plan.accompaniment,
+            notes(lambda bar: _accompaniment(grid, bar)),
+            tremolo=plan.tremolo,
         ),
-        bass=part(plan.bass, lambda bar: _bass(grid, bar)),
+        bass=Part(plan.bass, notes(lambda bar: _bass(grid, bar))),
         hits=tuple(sorted(_drums(grid), key=lambda hit: (hit.time, hit.drum))),
     )

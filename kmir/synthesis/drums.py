@@ -21,14 +21,14 @@ def _kick(t: np.ndarray, sample_rate: int) -> np.ndarray:
 
 
 def _snare(t: np.ndarray, sample_rate: int) -> np.ndarray:
-    band = butter(2, (1200.0, 6000.0), "bandpass", fs=sample_rate, output="sos")
+    band = butter(2, (1000.0, 6000.0), "bandpass", fs=sample_rate, output="sos")
     rattle = sosfilt(band, _noise(len(t), 1)) * np.exp(-t / 0.06)
     return rattle + 0.5 * np.sin(2 * np.pi * 190.0 * t) * np.exp(-t / 0.04)
 
 
 def _hat(t: np.ndarray, sample_rate: int) -> np.ndarray:
     band = butter(2, (3500.0, 9500.0), "bandpass", fs=sample_rate, output="sos")
-    return sosfilt(band, _noise(len(t), 2)) * np.exp(-t / 0.018)
+    return sosfilt(band, _noise(len(t), 2)) * np.exp(-t / 0.03)
 
 
 @lru_cache(maxsize=16)
@@ -42,7 +42,7 @@ def drum(name: str, sample_rate: int) -> np.ndarray:
     Returns:
         ``(samples,)`` float64 with a peak of 1; ends at zero.
     """
-    make, seconds = {"kick": (_kick, 0.5), "snare": (_snare, 0.35), "hat": (_hat, 0.12)}[name]
+    make, seconds = {"kick": (_kick, 0.5), "snare": (_snare, 0.35), "hat": (_hat, 0.2)}[name]
     t = np.arange(int(seconds * sample_rate)) / sample_rate
     fade_in = np.clip(t / 0.001, 0.0, 1.0)
     fade_out = np.clip((seconds - t) / 0.02, 0.0, 1.0)

@@ -88,7 +88,7 @@ def _piano(phase: np.ndarray, t: np.ndarray, frequency: float) -> np.ndarray:
 
 def _strings(phase: np.ndarray, t: np.ndarray, frequency: float) -> np.ndarray:
     players = [_read(SAW, phase * 2.0 ** (cents / 1200), frequency) for cents in (-8, 0, 9)]
-    return sum(players, np.zeros(len(t))) / 1.8 + 0.2 * np.resize(_noise(2800.0, 3600.0), len(t))
+    return sum(players, np.zeros(len(t))) / 1.8 + 0.12 * np.resize(_noise(2800.0, 3600.0), len(t))
 
 
 @lru_cache(maxsize=128)
@@ -116,7 +116,7 @@ def _guitar(phase: np.ndarray, t: np.ndarray, frequency: float) -> np.ndarray:
 
 def _flute(phase: np.ndarray, t: np.ndarray, frequency: float) -> np.ndarray:
     breath = np.resize(_noise(4500.0, 7000.0), len(t))
-    return _read((1.0, 0.3, 0.1), phase, frequency) + 0.25 * breath
+    return _read((1.0, 0.3, 0.1), phase, frequency) + 0.15 * breath
 
 
 def _brass(phase: np.ndarray, t: np.ndarray, frequency: float) -> np.ndarray:
@@ -136,8 +136,9 @@ def _bass(phase: np.ndarray, t: np.ndarray, frequency: float) -> np.ndarray:
 
 
 def _synth_bass(phase: np.ndarray, t: np.ndarray, frequency: float) -> np.ndarray:
-    bright = _read(SAW, phase, frequency) * (0.5 + np.exp(-t / 0.12))
-    return 0.8 * bright
+    # A filter that closes: full at the onset, six partials after a tenth of a second.
+    body = _read((1.0, 0.7, 0.5, 0.35, 0.2, 0.1), phase, frequency)
+    return 0.8 * body + _read(SAW, phase, frequency) * np.exp(-t / 0.05)
 
 
 TIMBRES = {

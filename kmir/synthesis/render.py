@@ -10,7 +10,7 @@ from kmir.synthesis.score import Note, Part, Score
 
 # Level of a part while it sounds (root mean square), and of a drum stroke (peak).
 LEVELS = {"melody": 0.14, "accompaniment": 0.12, "bass": 0.13}
-DRUM_LEVELS = {"kick": 0.8, "snare": 0.55, "hat": 0.4}
+DRUM_LEVELS = {"kick": 1.0, "snare": 1.0, "hat": 0.7}
 # Share of the level that a tremolo takes away at its deepest.
 TREMOLO_DEPTH = 0.9
 PEAK = 0.9

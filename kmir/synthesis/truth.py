@@ -36,7 +36,7 @@ def tags(score: Score) -> Tags:
 
 
 def melody_pitch(score: Score) -> Pitch:
-    """Frequency of the melody every `MELODY_HOP` seconds, vibrato and slides included, 0 in rests."""
+    """Frequency of the melody with its bends, every `MELODY_HOP` seconds, 0 in rests."""
     times = np.arange(int(np.ceil(score.seconds / MELODY_HOP - 1e-9))) * MELODY_HOP
     frequencies = np.zeros(len(times))
     for note in score.melody.notes:

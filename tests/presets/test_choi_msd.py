@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,20 @@ import keras
 import numpy as np
 import pytest
 
+import zoo
+from kmir.config import from_dict
 from kmir.errors import PresetError
-from kmir.features.log_mel import LogMel
+from kmir.features.base import feature_from_config
 from kmir.nn import Output
 from kmir.presets import choi_msd
 from zoo import crnn_tagger
 
 TAGGING = {"tags": Output(50, "sigmoid")}
+FOLDER = Path(zoo.__path__[0]) / "presets" / "crnn_tagger_msd"
+PRESET = json.loads((FOLDER / "config.json").read_text())
+CONFIG = from_dict(crnn_tagger.Config, PRESET["model"]["config"])
+INPUTS = tuple(PRESET["model"]["inputs"])
+TAGS = (FOLDER / "labels.txt").read_text().splitlines()
 
 # Layout of the published file: layer → its arrays and their shapes.
 NORM = ("gamma_1", "beta_1", "running_mean_1", "running_std_1")
@@ -100,8 +108,7 @@ def forward(weights: dict[str, dict[str, np.ndarray]], mel: np.ndarray) -> np.nd
 
 @pytest.fixture(scope="module")
 def model() -> keras.Model:
-    config = crnn_tagger.Config(**choi_msd.CONFIG)
-    return crnn_tagger.build_model(config, choi_msd.INPUTS, TAGGING)
+    return crnn_tagger.build_model(CONFIG, INPUTS, TAGGING)
 
 
 def test_equals_numpy(model: keras.Model, tmp_path: Path) -> None:
@@ -109,7 +116,7 @@ def test_equals_numpy(model: keras.Model, tmp_path: Path) -> None:
     choi_msd.load_choi_msd(model, write(tmp_path / "weights.h5", weights))
     rng = np.random.default_rng(2)
     mels = rng.normal(0.0, 2.0, (2, 96, 1366)) + rng.normal(0.0, 4.0, (2, 96, 1))
-    received = model.predict({"features": mels.transpose(0, 2, 1)}, verbose=0)
+    received = model.predict(mels.transpose(0, 2, 1), verbose=0)
     expected = np.stack([forward(weights, mel) for mel in mels])
     assert np.abs(expected[0] - expected[1]).max() > 0.1  # the two clips are told apart
     np.testing.assert_allclose(received, expected, atol=1e-4)
@@ -141,21 +148,21 @@ def test_published_outputs(model: keras.Model, name: str) -> None:
     folder = Path(os.environ["KMIR_TEST_DATA"]) / "choi_msd"
     if not (folder / f"{name}.npy").is_file():
         pytest.skip(f"no {name}.npy in {folder}")
-    choi_msd.load_choi_msd(model, folder / choi_msd.FILENAME)
+    choi_msd.load_choi_msd(model, folder / PRESET["published"]["file"])
     mel = np.load(folder / f"{name}.npy")  # (1, 1, mels, frames)
-    values = model.predict({"features": mel[:, 0].transpose(0, 2, 1)}, verbose=0)[0]
+    values = model.predict(mel[:, 0].transpose(0, 2, 1), verbose=0)[0]
     order = np.argsort(-values, kind="stable")[:5]
-    assert [choi_msd.TAGS[i] for i in order] == list(PUBLISHED[name])
+    assert [TAGS[i] for i in order] == list(PUBLISHED[name])
     np.testing.assert_allclose(values[order], list(PUBLISHED[name].values()), atol=5e-4)
 
 
 def test_feature_gives_the_input() -> None:
-    feature = LogMel(**choi_msd.FEATURE)
-    assert (feature.frames(choi_msd.CLIP_SECONDS), *feature.shape) == choi_msd.INPUTS
+    feature = feature_from_config(PRESET["feature"])
+    assert (feature.frames(29.12), *feature.shape) == INPUTS
 
 
 def test_tags_are_fifty_and_distinct() -> None:
-    assert len(set(choi_msd.TAGS)) == 50
+    assert len(set(TAGS)) == len(TAGS) == 50
 
 
 def test_an_unfit_file_leaves_the_model_alone(model: keras.Model, tmp_path: Path) -> None:
@@ -171,9 +178,9 @@ def test_an_unfit_file_leaves_the_model_alone(model: keras.Model, tmp_path: Path
         choi_msd.load_choi_msd(model, write(tmp_path / "small.h5", weights))
 
     (tmp_path / "page.h5").write_text("<html>")
-    with pytest.raises(PresetError, match=r"Received: .*page\.h5 .*Download them from https://"):
+    with pytest.raises(PresetError, match=r"weights in .*page\.h5. Received"):
         choi_msd.load_choi_msd(model, tmp_path / "page.h5")
-    with pytest.raises(PresetError, match=r"Received: .*absent\.h5"):
+    with pytest.raises(PresetError, match=r"weights in .*absent\.h5"):
         choi_msd.load_choi_msd(model, tmp_path / "absent.h5")
 
     for old, new in zip(before, model.get_weights(), strict=True):
@@ -192,16 +199,15 @@ def test_an_unfit_file_leaves_the_model_alone(model: keras.Model, tmp_path: Path
     ],
 )
 def test_another_network_is_refused(change: dict[str, Any], message: str, tmp_path: Path) -> None:
-    config = dataclasses.replace(crnn_tagger.Config(**choi_msd.CONFIG), **change)
-    model = crnn_tagger.build_model(config, choi_msd.INPUTS, TAGGING)
+    config = dataclasses.replace(CONFIG, **change)
+    model = crnn_tagger.build_model(config, INPUTS, TAGGING)
     path = write(tmp_path / "weights.h5", random_weights(seed=4))
-    with pytest.raises(PresetError, match=f"(?s){message}.*Build the model with choi_msd.CONFIG"):
+    with pytest.raises(PresetError, match=f"(?s){message}.*Build the model as the preset"):
         choi_msd.load_choi_msd(model, path)
 
 
 def test_two_outputs_are_refused(tmp_path: Path) -> None:
     outputs = {"tags": Output(50, "sigmoid"), "mood": Output(2, "softmax")}
-    config = crnn_tagger.Config(**choi_msd.CONFIG)
-    model = crnn_tagger.build_model(config, choi_msd.INPUTS, outputs)
+    model = crnn_tagger.build_model(CONFIG, INPUTS, outputs)
     with pytest.raises(PresetError, match="Expected a model with one output"):
         choi_msd.load_choi_msd(model, tmp_path / "any.h5")

@@ -69,7 +69,7 @@ def test_any_input(
     model = build_model(SMALL, inputs, TAGS)
     assert model.get_layer("pad").output.shape[1:] == padded
     assert model.get_layer("sequence").output.shape[1:] == sequence
-    values = model.predict({"features": noise(2, inputs[0] or 100, *inputs[1:])}, verbose=0)
+    values = model.predict(noise(2, inputs[0] or 100, *inputs[1:]), verbose=0)
     assert values.shape == (2, 5)
     assert ((values > 0) & (values < 1)).all()
 
@@ -77,7 +77,7 @@ def test_any_input(
 def test_unknown_and_known_length_agree() -> None:
     known, unknown = build_model(SMALL, (130, 20), TAGS), build_model(SMALL, (None, 20), TAGS)
     unknown.set_weights(known.get_weights())
-    x = {"features": noise(2, 130, 20)}
+    x = noise(2, 130, 20)
     np.testing.assert_allclose(
         known.predict(x, verbose=0), unknown.predict(x, verbose=0), atol=1e-6
     )
@@ -138,7 +138,7 @@ def test_gru_equals_numpy(reset_after: bool, gates: Literal["sigmoid", "hard_sig
     probe = keras.Model(
         model.input, [model.get_layer("sequence").output, model.get_layer("embedding").output]
     )
-    sequences, states = probe.predict({"features": 3 * noise(2, 480, 96)}, verbose=0)
+    sequences, states = probe.predict(3 * noise(2, 480, 96), verbose=0)
     assert sequences.shape == (2, 5, 8)
     for sequence, state in zip(sequences, states, strict=True):
         x = sequence
@@ -154,7 +154,7 @@ def test_weights_survive_a_file(tmp_path: Path) -> None:
     model.save_weights(tmp_path / "model.weights.h5")
     again = build_model(SMALL, (47, 64), TAGS)
     again.load_weights(tmp_path / "model.weights.h5")
-    x = {"features": noise(2, 47, 64)}
+    x = noise(2, 47, 64)
     np.testing.assert_array_equal(model.predict(x, verbose=0), again.predict(x, verbose=0))
 
 
@@ -163,7 +163,7 @@ def test_the_whole_model_survives_a_file(tmp_path: Path) -> None:
     model = build_model(config, (47, 64), TAGS)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
-    x = {"features": noise(2, 47, 64)}
+    x = noise(2, 47, 64)
     np.testing.assert_array_equal(model.predict(x, verbose=0), again.predict(x, verbose=0))
 
 
@@ -189,9 +189,9 @@ def test_learns_from_few_clips() -> None:
     model = build_model(config, (48, 24), {"tone": Output(1, "sigmoid")})
     model.compile(keras.optimizers.Adam(1e-2), "binary_crossentropy", metrics=["accuracy"])
     x, y = clips(seed=0)
-    model.fit({"features": x}, y, batch_size=16, epochs=12, verbose=0)
+    model.fit(x, y, batch_size=16, epochs=12, verbose=0)
     x, y = clips(seed=1)
-    _, accuracy = model.evaluate({"features": x}, y, verbose=0)
+    _, accuracy = model.evaluate(x, y, verbose=0)
     assert accuracy > 0.95
 
 
@@ -203,10 +203,10 @@ def test_one_step_with_two_outputs_in_bfloat16(bfloat16: None) -> None:
     model.compile("adam", {"tags": "binary_crossentropy", "genre": "categorical_crossentropy"})
     y = {"tags": np.eye(5, dtype=np.float32)[:2], "genre": np.eye(3, dtype=np.float32)[:2]}
     before = model.get_layer("conv1").get_weights()[0]
-    losses = model.fit({"features": noise(2, 47, 24)}, y, verbose=0).history["loss"]
+    losses = model.fit(noise(2, 47, 24), y, verbose=0).history["loss"]
     assert np.isfinite(losses).all()
     assert np.abs(model.get_layer("conv1").get_weights()[0] - before).max() > 0
-    values = model.predict({"features": noise(2, 47, 24)}, verbose=0)
+    values = model.predict(noise(2, 47, 24), verbose=0)
     assert {value.dtype for value in values.values()} == {np.dtype("float32")}
     np.testing.assert_allclose(values["genre"].sum(axis=-1), 1.0, atol=1e-6)
 
