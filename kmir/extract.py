@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import inspect
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kmir import command
 from kmir.cache import cache_dir
@@ -19,9 +18,11 @@ from kmir.datasets import Track
 from kmir.errors import DatasetError, RecordError, UsageError
 from kmir.features.base import Feature, feature_class
 from kmir.lookup import find, known
-from kmir.records.read import Records
 from kmir.records.spec import Manifest
-from kmir.records.write import write_records
+from kmir.records.write import plan_records, write_records
+
+if TYPE_CHECKING:
+    from kmir.records.read import Records
 
 
 def extract(
@@ -59,14 +60,7 @@ def extract(
         RecordError: If the folder holds other records, or no track could be read.
         UsageError: If there is no such data set, or it needs a root.
     """
-    reader = _reader(dataset)
-    if root is None and _needs_root(reader):
-        raise UsageError(
-            f"Expected --root DIR, the folder of data set '{dataset}'. Received: none."
-        )
-    tracks = list(reader(root, **(dataset_options or {})))
-    if not tracks:
-        raise DatasetError(f"Expected at least one track in {root}. Received: none.")
+    tracks = _tracks(dataset, root, dataset_options or {})
     if overwrite:
         _remove_records(out)
     return write_records(
@@ -76,9 +70,22 @@ def extract(
         dataset=dataset,
         dtype=dtype,
         seed=seed,
-        workers=workers or os.cpu_count() or 1,
+        workers=workers or cores(),
         quiet=quiet,
     )
+
+
+def _tracks(dataset: str, root: Path | None, dataset_options: Mapping[str, Any]) -> list[Track]:
+    """All tracks of a data set."""
+    reader = _reader(dataset)
+    if root is None and _needs_root(reader):
+        raise UsageError(
+            f"Expected --root DIR, the folder of data set '{dataset}'. Received: none."
+        )
+    tracks = list(reader(root, **dataset_options))
+    if not tracks:
+        raise DatasetError(f"Expected at least one track in {root}. Received: none.")
+    return tracks
 
 
 def _reader(dataset: str) -> Callable[..., Iterable[Track]]:
@@ -102,18 +109,27 @@ def records_for(data: str, root: Path | None, feature: Feature, *, quiet: bool =
     """Records by folder, or of a data set by name: then extracted into the cache, once.
 
     Args:
-        data: A records folder, or the name of a data set.
+        data: A records folder, or the name of a data set; its records are kept in the cache under
+            a name that changes with the data and the feature.
         root: Where the data set's files stand.
         feature: What to extract where there are no records yet.
         quiet: No progress bar.
     """
+    from kmir.records.read import Records  # TensorFlow: not for every worker, nor for --help
+
     if Path(data).exists() or "/" in data:
         return Records.open(data)
-    place = "" if root is None else str(root.resolve())
-    key = hashlib.sha256(f"{place}/{feature.fingerprint}".encode()).hexdigest()[:12]
-    out = cache_dir() / "records" / f"{data}-{key}"
-    report(extract(data, root, out, feature, quiet=quiet))
+    tracks = _tracks(data, root, {})
+    *_, source = plan_records(tracks, feature, dataset=data)
+    out = cache_dir() / "records" / f"{data}-{source[:12]}"
+    if not (out / "manifest.json").exists():
+        report(write_records(out, tracks, feature, dataset=data, workers=cores(), quiet=quiet))
     return Records.open(out)
+
+
+def cores() -> int:
+    """Number of processor cores."""
+    return os.cpu_count() or 1
 
 
 def report(manifest: Manifest) -> None:

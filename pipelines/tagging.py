@@ -64,11 +64,13 @@ class Tagging(Task):
         return {"tags": Output(len(self.labels), "sigmoid", "clip")}
 
     def encode(self, annotations: Annotations, times: np.ndarray) -> dict[str, np.ndarray]:
-        """``(tags,)`` of 0 and 1; tags outside the vocabulary are left out."""
+        """``(tags,)`` of 0 and 1: tags of the vocabulary with a score of at least 0.5 hold."""
         del times  # tags hold for the whole track
         if annotations.tags is None:
             return {"tags": np.full(len(self.labels), np.nan, np.float32)}
-        return {"tags": np.isin(self.labels, annotations.tags.labels).astype(np.float32)}
+        tags = zip(annotations.tags.labels, annotations.tags.scores, strict=True)
+        held = [label for label, score in tags if score >= 0.5]
+        return {"tags": np.isin(self.labels, held).astype(np.float32)}
 
     def decode(self, activations: Mapping[str, np.ndarray], times: np.ndarray) -> Annotations:
         """All tags with their probabilities, highest first."""
@@ -116,12 +118,21 @@ class Tagging(Task):
     def summarise(
         self, references: Sequence[Annotations], estimates: Sequence[Annotations]
     ) -> tuple[list[Score], list[dict[str, Any]]]:
-        """Areas over tracks, macro and per tag, and accuracy where tags are classes."""
+        """Areas over tracks, macro and per tag, and accuracy where tags are classes.
+
+        Raises:
+            RecordError: If no track has tags.
+        """
         pairs = [
             (self.encode(reference, np.zeros(0))["tags"], self._table(estimate))
             for reference, estimate in zip(references, estimates, strict=True)
             if reference.tags is not None
         ]
+        if not pairs:
+            raise RecordError(
+                "Expected at least one track with tags to score against. Received: none. "
+                "Evaluate on records of a data set with tags."
+            )
         truth, scores = (np.stack(rows) for rows in zip(*pairs, strict=True))
         rows = per_tag(truth, scores)
         named = [{"tag": tag} | row for tag, row in zip(self.labels, rows, strict=True)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -33,6 +34,12 @@ class Annotations:
     melody: Pitch | None = None
     notes: Notes | None = None
 
+    def __post_init__(self) -> None:
+        if self.tempo is not None:
+            if not 0 < self.tempo < math.inf:
+                raise AnnotationError(f"Expected a tempo above 0. Received: {self.tempo}.")
+            object.__setattr__(self, "tempo", float(self.tempo))
+
     @property
     def known(self) -> tuple[str, ...]:
         """Names of the fields that are not None."""
@@ -45,7 +52,7 @@ class Annotations:
             value = getattr(self, name)
             bundle[name] = (
                 value
-                if isinstance(value, float | int)
+                if isinstance(value, float)
                 else {
                     part.name: np.asarray(getattr(value, part.name)).tolist()
                     for part in fields(value)
@@ -65,7 +72,7 @@ class Annotations:
         try:
             bundle = json.loads(text)
             return cls(**{k: kinds[k](**v) if k in kinds else v for k, v in bundle.items()})
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
             raise AnnotationError(
                 f"Expected annotations as JSON. Received: {text[:60]!r} ({error})."
             ) from None

@@ -17,15 +17,37 @@ from kmir.errors import AnnotationError
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
+def _array(values: Any, name: str, dtype: type = np.float64) -> Array:
+    """``(n,)`` copy that nobody can write to."""
+    array: Array = np.array(values, dtype, ndmin=1)
+    if array.ndim != 1:
+        raise AnnotationError(f"Expected {name} as (n,). Received: shape {array.shape}.")
+    array.setflags(write=False)
+    return array
+
+
+def _check_range(values: Array, name: str, low: float, high: float = np.inf) -> None:
+    """Refuse values outside [low, high], and what is infinite or no number."""
+    wrong = values[~(np.isfinite(values) & (values >= low) & (values <= high))]
+    if wrong.size:
+        most = "" if high == np.inf else f" to {high:g}"
+        raise AnnotationError(f"Expected {name} from {low:g}{most}. Received: {wrong.flat[0]}.")
+
+
 def _times(values: Any, name: str) -> Array:
-    times = np.atleast_1d(np.asarray(values, dtype=np.float64))
-    if times.size and (not np.isfinite(times).all() or times.min() < 0):
-        raise AnnotationError(f"Expected {name} as finite seconds from 0. Received: {times.min()}.")
+    times = _array(values, name)
+    _check_range(times, f"{name} in seconds", 0)
     return times
 
 
 def _intervals(values: Any) -> Array:
-    intervals = _times(values, "intervals").reshape(-1, 2)
+    intervals = np.array(values, np.float64)
+    if intervals.size == 0:
+        intervals = intervals.reshape(0, 2)
+    if intervals.ndim != 2 or intervals.shape[1] != 2:
+        raise AnnotationError(f"Expected intervals as (n, 2). Received: shape {intervals.shape}.")
+    _check_range(intervals, "intervals in seconds", 0)
+    intervals.setflags(write=False)
     backward = np.flatnonzero(intervals[:, 1] < intervals[:, 0])
     if backward.size:
         start, end = intervals[backward[0]]
@@ -33,6 +55,13 @@ def _intervals(values: Any) -> Array:
             f"Expected an interval to end after it starts. Received: {start} to {end}."
         )
     return intervals
+
+
+def _check_increasing(times: Array, name: str) -> None:
+    late = np.flatnonzero(np.diff(times) <= 0)
+    if late.size:
+        first, second = times[late[0]], times[late[0] + 1]
+        raise AnnotationError(f"Expected {name} that increase. Received: {first}, then {second}.")
 
 
 def _same_length(name: str, values: Any, count: int) -> None:
@@ -56,10 +85,9 @@ class Tags:
 
     def __post_init__(self) -> None:
         labels = tuple(self.labels)
-        scores = (
-            np.ones(len(labels)) if self.scores is None else np.asarray(self.scores, np.float64)
-        )
+        scores = _array(np.ones(len(labels)) if self.scores is None else self.scores, "scores")
         _same_length("scores", scores, len(labels))
+        _check_range(scores, "scores", 0, 1)
         if len(set(labels)) != len(labels):
             raise AnnotationError(f"Expected each tag once. Received: {list(labels)}.")
         object.__setattr__(self, "labels", labels)
@@ -103,14 +131,11 @@ class Beats:
 
     def __post_init__(self) -> None:
         times = _times(self.times, "beat times")
-        if (np.diff(times) <= 0).any():
-            raise AnnotationError(
-                "Expected beat times that increase. Received: times out of order."
-            )
-        positions = (
-            np.zeros(len(times), int) if self.positions is None else np.asarray(self.positions, int)
-        )
+        _check_increasing(times, "beat times")
+        given = np.zeros(len(times)) if self.positions is None else self.positions
+        positions = _array(given, "positions", int)
         _same_length("positions", positions, len(times))
+        _check_range(positions, "positions", 0)
         object.__setattr__(self, "times", times)
         object.__setattr__(self, "positions", positions)
 
@@ -136,11 +161,13 @@ class Notes:
 
     def __post_init__(self) -> None:
         intervals = _intervals(self.intervals)
-        pitches = np.asarray(self.pitches, np.float64)
+        pitches = _array(self.pitches, "pitches")
         given = np.full(len(pitches), 100.0) if self.velocities is None else self.velocities
-        velocities = np.asarray(given, np.float64)
+        velocities = _array(given, "velocities")
         _same_length("pitches", pitches, len(intervals))
         _same_length("velocities", velocities, len(intervals))
+        _check_range(pitches, "pitches", 0, 127)
+        _check_range(velocities, "velocities", 0, 127)
         object.__setattr__(self, "intervals", intervals)
         object.__setattr__(self, "pitches", pitches)
         object.__setattr__(self, "velocities", velocities)
@@ -160,7 +187,9 @@ class Pitch:
 
     def __post_init__(self) -> None:
         times = _times(self.times, "pitch times")
-        frequencies = np.asarray(self.frequencies, np.float64)
+        _check_increasing(times, "pitch times")
+        frequencies = _array(self.frequencies, "frequencies")
         _same_length("frequencies", frequencies, len(times))
+        _check_range(frequencies, "frequencies", 0)
         object.__setattr__(self, "times", times)
         object.__setattr__(self, "frequencies", frequencies)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from kmir.errors import AudioError, RecordError, nearest
 from kmir.lookup import find
@@ -45,15 +46,21 @@ class Feature(abc.ABC):
         """Value that digital silence has in every bin; what shorter clips are padded with."""
 
     @abc.abstractmethod
-    def from_blocks(self, blocks: Iterable[np.ndarray], samples: int | None = None) -> np.ndarray:
+    def from_blocks(
+        self,
+        blocks: Iterable[np.ndarray],
+        samples: int | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> np.ndarray:
         """Features of a recording that arrives in blocks, equal to those of the whole.
 
         Args:
             blocks: Mono float32 samples at `sample_rate`, in order, of any lengths.
             samples: How many there will be, if known: memory is then taken once.
+            dtype: Of the result; float16 halves the memory of long recordings.
 
         Returns:
-            ``(frames, *shape)`` float32.
+            ``(frames, *shape)``; the numbers are computed in float32 whatever the dtype.
         """
 
     def __call__(self, samples: np.ndarray) -> np.ndarray:

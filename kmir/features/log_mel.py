@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from kmir.errors import AudioError, UsageError
 from kmir.features.base import Feature
@@ -123,22 +124,28 @@ class LogMel(Feature):
         """Value of digital silence: the floor that `amin` sets in dB, or 0."""
         return self.decibels_per_decade * math.log10(self.amin) if self.scale == "db" else 0.0
 
-    def from_blocks(self, blocks: Iterable[np.ndarray], samples: int | None = None) -> np.ndarray:
+    def from_blocks(
+        self,
+        blocks: Iterable[np.ndarray],
+        samples: int | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> np.ndarray:
         """Log-mel spectrogram of a recording that arrives in blocks, equal to that of the whole.
 
         Args:
             blocks: Mono float32 samples at `sample_rate`, in order, of any lengths.
             samples: How many there will be, if known: memory is then taken once. A wrong number
                 costs memory, not correctness.
+            dtype: Of the result; float16 halves the memory of long recordings.
 
         Returns:
-            ``(frames, n_mels)`` float32, with ``1 + n // hop_length`` frames for n samples.
+            ``(frames, n_mels)``, with ``1 + n // hop_length`` frames for n samples.
 
         Raises:
             AudioError: If there is no sample at all, or one that is not a number.
         """
         expected = CHUNK if samples is None else 1 + samples // self.hop_length
-        out = np.empty((expected, self.n_mels), np.float32)
+        out = np.empty((expected, self.n_mels), dtype)
         done, loudest = 0, -np.inf
         for frames in framed(blocks, self.n_fft, self.hop_length):
             end = done + len(frames)
@@ -151,7 +158,7 @@ class LogMel(Feature):
             done = end
         out.resize((done, self.n_mels), refcheck=False)
         if self.scale == "db" and self.top_db is not None:
-            np.maximum(out, np.float32(loudest - self.top_db), out=out)
+            np.maximum(out, out.dtype.type(loudest - self.top_db), out=out)
         return out
 
     def _mel(self, frames: np.ndarray) -> np.ndarray:

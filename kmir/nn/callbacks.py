@@ -25,7 +25,9 @@ class RunLog:
         self.rows: list[dict[str, float]] = []
         if path.exists():
             with path.open(newline="", encoding="utf-8") as file:
-                self.rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+                self.rows = [
+                    {k: _number(v) for k, v in row.items()} for row in csv.DictReader(file)
+                ]
 
     def keep(self, epochs: int) -> None:
         """Forget rows after the first epochs: those whose weights were lost."""
@@ -49,6 +51,11 @@ class RunLog:
                 writer.writeheader()
                 writer.writerows(self.rows)
         temporary.replace(self.path)
+
+
+def _number(text: str) -> float:
+    """Whole numbers stay whole, so that a resumed run writes the log of an uninterrupted one."""
+    return int(text) if text.isdigit() else float(text)
 
 
 class RunKeeper(keras.callbacks.Callback):

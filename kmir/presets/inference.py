@@ -13,6 +13,9 @@ from kmir.nn.device import compile_with_xla
 
 K = TypeVar("K")
 
+# Of a batch: one clip of 29 s, or many short ones. A CRNN takes 200 kB a frame while it runs.
+BATCH_FRAMES = 1400
+
 Window = dict[str, np.ndarray]
 
 
@@ -44,7 +47,6 @@ def run(
     tracks: Iterable[tuple[K, np.ndarray]],
     *,
     silence: float,
-    batch_size: int = 8,
 ) -> Iterator[tuple[K, dict[str, np.ndarray]]]:
     """Outputs of a model for every window of every track.
 
@@ -52,7 +54,6 @@ def run(
         model: With inputs named ``features`` and, if it wants one, ``mask``.
         tracks: Keys with features ``(frames, *shape)``; taken one at a time.
         silence: What a track shorter than a clip is padded with.
-        batch_size: Windows at a time.
 
     Yields:
         Each key with ``(windows, ...)`` by output name, in the order of the tracks.
@@ -64,7 +65,7 @@ def run(
         for number, (key, features) in enumerate(tracks)
         for window in windows(features, length, silence)
     )
-    outputs = _outputs(model, clips, batch_size if length else 1)
+    outputs = _outputs(model, clips, max(1, BATCH_FRAMES // length) if length else 1)
     for _, rows in groupby(outputs, key=lambda row: row[0]):
         (_, key, first), *others = rows
         every = [first, *(output for _, _, output in others)]

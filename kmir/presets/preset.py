@@ -71,7 +71,16 @@ class Preset:
 
         Returns:
             ``(clips, dimensions)`` float32; average over clips for one vector a recording.
+
+        Raises:
+            AudioError: If the audio can't be used.
+            PresetError: If the model has no layer of the name ``embedding``.
         """
+        if "embedding" not in {layer.name for layer in self.model.layers}:
+            raise PresetError(
+                f"Expected a layer named 'embedding' in the model of {self.name}. Received: none. "
+                "Name the one that the last layer reads."
+            )
         layer = self.model.get_layer("embedding")
         body = keras.Model(self.model.inputs, {"embedding": layer.output})
         features = self.features(source, sample_rate)
@@ -81,14 +90,15 @@ class Preset:
     def features(
         self, source: Path | str | np.ndarray, sample_rate: int | None = None
     ) -> np.ndarray:
-        """Features of one recording, ``(frames, *shape)``, read block by block."""
+        """Features of one recording, ``(frames, *shape)`` float16, as records hold them."""
         if isinstance(source, Path | str):
             expected = int(audio.duration(source) * self.feature.sample_rate)
             blocks = audio.blocks(source, self.feature.sample_rate)
-            return self.feature.from_blocks(blocks, expected)
+            return self.feature.from_blocks(blocks, expected, np.float16)
         if sample_rate is None:
             raise PresetError("Expected the sample rate of the samples. Received: none.")
-        return self.feature(audio.from_array(source, sample_rate, self.feature.sample_rate))
+        samples = audio.from_array(source, sample_rate, self.feature.sample_rate)
+        return self.feature(samples).astype(np.float16)
 
     def annotate(self, tracks: Iterable[tuple[K, np.ndarray]]) -> Iterator[tuple[K, Annotations]]:
         """Annotations of many tracks, their clips batched together.

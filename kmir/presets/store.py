@@ -69,7 +69,8 @@ def from_preset(name: str | Path) -> Preset:
     config = _config(folder)
     for file, expected in config["sha256"].items():
         _check_hash(folder / file, expected)
-    labels = (folder / "labels.txt").read_text(encoding="utf-8").splitlines()
+    # Not splitlines(): it knows ten more characters that end a line.
+    labels = (folder / "labels.txt").read_text(encoding="utf-8").removesuffix("\n").split("\n")
     try:
         tasks = importlib.import_module("pipelines.base")
         task = tasks.task_from_config(config["task"]["name"], config["task"]["config"], labels)
@@ -114,7 +115,15 @@ def save_preset(
         model_name: Module that builds the model, such as ``"zoo.crnn_tagger"``.
         model_config: The config that the model was built with.
         golden: ``(frames, *shape)`` features to keep with the model's outputs for them.
+
+    Raises:
+        PresetError: If a label has a line break.
     """
+    for label in preset.labels:
+        if "\n" in label or "\r" in label:
+            raise PresetError(
+                f"Expected labels without line breaks. Received: {label!r}. Rename it in the data."
+            )
     folder.mkdir(parents=True, exist_ok=True)
     preset.model.save_weights(folder / WEIGHTS)
     (folder / "labels.txt").write_text("\n".join(preset.labels) + "\n", encoding="utf-8")
@@ -148,13 +157,18 @@ def check_golden(name: str | Path, tolerance: float = 1e-3) -> None:
     """Check that a preset still gives the outputs that it was saved with.
 
     Raises:
-        PresetError: If an output differs by more than the tolerance.
+        PresetError: If an output has another shape or differs by more than the tolerance.
     """
     preset = from_preset(name)
     with np.load(_folder(name) / "golden.npz") as golden:
         for key, output in outputs_of(preset, golden["features"]).items():
+            if output.shape != golden[key].shape:
+                raise PresetError(
+                    f"Expected output '{key}' of {name} of shape {golden[key].shape}. "
+                    f"Received: {output.shape}."
+                )
             difference = float(np.abs(output - golden[key]).max())
-            if difference > tolerance:
+            if not difference <= tolerance:  # NaN is no small difference
                 raise PresetError(
                     f"Expected output '{key}' of {name} as it was saved, to {tolerance}. "
                     f"Received: one that differs by {difference:.4f}."
@@ -172,16 +186,21 @@ def _folder(name: str | Path) -> Path:
     known = [info.name for info in list_presets()]
     remedy = nearest(str(name), known)
     if Path(name).is_dir():
-        remedy = "The folder holds no finished preset: is the training still to be finished?"
+        remedy = (
+            "The folder holds no finished preset, which has config.json and labels.txt: is the "
+            "training still to be finished?"
+        )
     raise PresetError(f"Expected a preset's name or folder. Received: '{name}'. {remedy}")
 
 
 def _config(folder: Path) -> Mapping[str, Any]:
     path = folder / "config.json"
     try:
-        config: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise PresetError(f"Expected JSON in {path}. Received: {error}.") from None
+    if not isinstance(config, dict):
+        raise PresetError(f"Expected an object in {path}. Received: {type(config).__name__}.")
     missing = {"model", "task", "feature", "card", "sha256"} - config.keys()
     if missing:
         raise PresetError(f"Expected {sorted(missing)} in {path}. Received: {sorted(config)}.")

@@ -40,7 +40,8 @@ def bootstrap(
     """A figure with its 95 % interval: ±1.96 standard errors, found by resampling the tracks.
 
     The percentiles of the resamples themselves would be biased for areas under curves: a resample
-    repeats tracks, and ties raise the precision.
+    repeats tracks, and ties raise the precision. Resamples in which the figure does not exist (NaN)
+    are left out; where none is left, neither does the interval.
 
     Args:
         name: Of the figure.
@@ -50,6 +51,9 @@ def bootstrap(
         seed: Of the resampling.
     """
     random = np.random.default_rng(seed)
-    draws = [figure(random.integers(0, tracks, tracks)) for _ in range(RESAMPLES)]
-    value, error = figure(np.arange(tracks)), 1.96 * float(np.nanstd(draws))
-    return Score(name, value, max(0.0, value - error), min(1.0, value + error), chance)
+    draws = np.array([figure(random.integers(0, tracks, tracks)) for _ in range(RESAMPLES)])
+    known = draws[~np.isnan(draws)]
+    error = 1.96 * float(known.std()) if known.size else float("nan")
+    value = figure(np.arange(tracks))
+    low, high = np.clip([value - error, value + error], 0.0, 1.0)
+    return Score(name, value, float(low), float(high), chance)

@@ -15,6 +15,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from kmir.errors import UsageError
 from kmir.scoring.score import Score, bootstrap
 
+AREAS = {"roc_auc": roc_auc_score, "pr_auc": average_precision_score}
+
 
 def validate(reference: np.ndarray, estimate: np.ndarray) -> None:
     """Check two tables of tags.
@@ -30,6 +32,8 @@ def validate(reference: np.ndarray, estimate: np.ndarray) -> None:
         raise UsageError(
             f"Expected two tables (tracks, tags). Received: {reference.shape}, {estimate.shape}."
         )
+    if not len(reference):
+        raise UsageError(f"Expected at least one track. Received: {reference.shape}.")
     if not np.isin(reference, (0, 1)).all() or not np.isfinite(estimate).all():
         raise UsageError("Expected references of 0 and 1 and finite estimates.")
 
@@ -42,17 +46,10 @@ def per_tag(reference: np.ndarray, estimate: np.ndarray) -> list[dict[str, Any]]
         estimate: ``(tracks, tags)`` scores.
     """
     validate(reference, estimate)
-    rows = []
-    for truth, scores in zip(reference.T, estimate.T, strict=True):
-        mixed = 0 < truth.sum() < len(truth)
-        rows.append(
-            {
-                "tracks": int(truth.sum()),
-                "roc_auc": float(roc_auc_score(truth, scores)) if mixed else float("nan"),
-                "pr_auc": float(average_precision_score(truth, scores)) if mixed else float("nan"),
-            }
-        )
-    return rows
+    return [
+        {"tracks": int(truth.sum())} | {area: _area(area, truth, scores) for area in AREAS}
+        for truth, scores in zip(reference.T, estimate.T, strict=True)
+    ]
 
 
 def tagging_scores(reference: np.ndarray, estimate: np.ndarray) -> list[Score]:
@@ -70,7 +67,8 @@ def tagging_scores(reference: np.ndarray, estimate: np.ndarray) -> list[Score]:
 
     def macro(area: str, rows: np.ndarray) -> float:
         # A resample, or a small set, may lack a tag altogether: its area does not exist.
-        areas = [row[area] for row in per_tag(reference[rows], estimate[rows])]
+        tags = zip(reference[rows].T, estimate[rows].T, strict=True)
+        areas = [_area(area, truth, scores) for truth, scores in tags]
         return float(np.nanmean(areas)) if not np.isnan(areas).all() else float("nan")
 
     tracks = len(reference)
@@ -88,3 +86,7 @@ def tagging_scores(reference: np.ndarray, estimate: np.ndarray) -> list[Score]:
         )
         scores.insert(0, mean)
     return scores
+
+
+def _area(area: str, truth: np.ndarray, scores: np.ndarray) -> float:
+    return float(AREAS[area](truth, scores)) if 0 < truth.sum() < len(truth) else float("nan")

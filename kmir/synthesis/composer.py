@@ -25,8 +25,8 @@ BASSES = ("bass", "synth bass")
 BASS_LOWEST, CHORD_LOWEST, MELODY_LOWEST, MELODY_HIGHEST = 40, 55, 74, 90
 # Seconds that a staccato chord lasts, whatever the tempo.
 STACCATO_SECONDS = 0.08
-# Beats that a note of an arpeggio rings on, a quarter beat apart: as full a sound as a chord has.
-ARPEGGIO_LENGTH = 0.75
+# Beats that a note of an arpeggio lasts: it overlaps the next, a quarter beat later.
+ARPEGGIO_LENGTH = 0.4
 # Seconds; a note that the end of the piece would cut shorter than this is not played.
 SHORTEST = 0.05
 
@@ -119,8 +119,8 @@ def _bass(grid: _Grid, bar: int) -> Iterator[Note]:
 def _accompaniment(grid: _Grid, bar: int) -> Iterator[Note]:
     style, texture = grid.plan.style, grid.plan.texture
     if texture.endswith("arpeggio"):
-        for count in range(style.meter * 4):
-            beat = bar + count / 4
+        for count in range((style.meter - style.rest) * 4):
+            beat = bar + style.rest + count / 4
             pitches = voicing(grid.chord(beat).pitch_classes, CHORD_LOWEST)
             run = (*pitches, pitches[0] + 12)[:: 1 if texture.startswith("rising") else -1]
             yield from grid.notes(beat, ARPEGGIO_LENGTH, (run[count % len(run)],))
@@ -130,7 +130,10 @@ def _accompaniment(grid: _Grid, bar: int) -> Iterator[Note]:
         strokes = tuple((beat, STACCATO_SECONDS / grid.plan.beat) for beat in style.stabs)
     elif texture == "tremolo":  # held as long as the chord lasts, for the tremolo to be heard
         held = grid.plan.chord_beats
-        strokes = tuple((float(beat), float(held)) for beat in range(0, style.meter, held))
+        strokes = tuple(
+            (float(beat + style.rest), float(held - style.rest))
+            for beat in range(0, style.meter, held)
+        )
     for onset, length in strokes:
         beat = bar + onset
         yield from grid.notes(beat, length, voicing(grid.chord(beat).pitch_classes, CHORD_LOWEST))

@@ -70,8 +70,8 @@ def _noise(lowest: float, highest: float) -> np.ndarray:
 # small network learns an instrument by first.
 SAW = tuple(1.0 / n for n in range(1, 41))
 SQUARE = tuple((n % 2) / n for n in range(1, 41))
-# Drawbars 8', 4', 2', 1': octaves only, which no other timbre here has.
-ORGAN = (1.0, 0.8, 0.0, 0.6, 0.0, 0.0, 0.0, 0.4)
+# Octaves only, up to the sixteenth partial, which no other timbre here has.
+ORGAN = (1.0, 0.8, 0.0, 0.6, 0.0, 0.0, 0.0, 0.4, *[0.0] * 7, 0.4)
 HAMMER = tuple(0.0 if n < 3 else 1.0 / n for n in range(1, 16))
 
 
@@ -83,7 +83,7 @@ def _piano(phase: np.ndarray, t: np.ndarray, frequency: float) -> np.ndarray:
     body = _read((1.0, 0.45, 0.2, 0.1), phase, frequency) * np.exp(-t / 0.6)
     strike = _read(HAMMER, phase, frequency) * np.exp(-t / 0.08)
     knock = np.resize(_noise(900.0, 1600.0), len(t)) * np.exp(-t / 0.03)
-    return 1.6 * body + strike + knock
+    return 1.6 * body + strike + 0.5 * knock
 
 
 def _strings(phase: np.ndarray, t: np.ndarray, frequency: float) -> np.ndarray:
@@ -110,7 +110,7 @@ def _string(frequency: float) -> np.ndarray:
 
 def _guitar(phase: np.ndarray, t: np.ndarray, frequency: float) -> np.ndarray:
     sound = _string(frequency)[: len(t)]
-    pick = 1.5 * np.resize(_noise(3000.0, 8000.0), len(t)) * np.exp(-t / 0.012)
+    pick = 0.5 * np.resize(_noise(3000.0, 8000.0), len(t)) * np.exp(-t / 0.012)
     return np.pad(sound, (0, len(t) - len(sound))) + pick
 
 

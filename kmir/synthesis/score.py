@@ -14,7 +14,7 @@ VIBRATO_DEPTH = 0.7
 # Seconds from the onset over which the vibrato grows, so that the attack is in tune.
 VIBRATO_RAMP = 0.08
 # A slide reaches the note from this many semitones below, in this many seconds.
-SLIDE_DEPTH, SLIDE_SECONDS = 4.0, 0.2
+SLIDE_DEPTH, SLIDE_SECONDS = 5.0, 0.25
 
 
 @dataclass(frozen=True)

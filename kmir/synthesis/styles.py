@@ -20,6 +20,7 @@ class Style:
         share: How often it is chosen; shares of all styles sum to 1.
         meter: Beats in a bar.
         tempi: Slower and faster range of the tempo in beats per minute; one of them is drawn.
+        rest: Beats at the start of a bar in which the accompaniment leaves the bass alone.
         drums_share: How often there are drums.
         drums: Onsets for each drum.
         bass: Onset and length of each bass note.
@@ -33,6 +34,7 @@ class Style:
     share: float
     meter: int
     tempi: tuple[tuple[float, float], ...]
+    rest: int
     drums_share: float
     drums: dict[str, Beats]
     bass: tuple[tuple[float, float], ...]
@@ -47,14 +49,15 @@ FAST_TEMPO = 120.0
 
 EIGHTHS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5)
 
-# Every bass sounds about half of the time, every pad all the time, and the drums of rock and techno
-# have as many strokes a bar: what differs between styles is the order.
+# Every bass sounds about half of the time, and the drums of rock and techno have as many strokes a
+# bar: what differs between styles is the order.
 STYLES = (
     Style(
         name="rock",
         share=0.23,
         meter=4,
         tempi=((72.0, 90.0), (150.0, 180.0)),
+        rest=0,
         drums_share=0.75,
         drums={"kick": (0.0, 0.5, 2.0, 2.5), "snare": (1.0, 3.0), "hat": EIGHTHS},
         bass=tuple((beat, 0.25) for beat in EIGHTHS),
@@ -68,6 +71,7 @@ STYLES = (
         share=0.23,
         meter=4,
         tempi=((126.0, 150.0),),
+        rest=0,
         drums_share=0.75,
         drums={
             "kick": (0.0, 1.0, 2.0, 3.0),
@@ -85,6 +89,7 @@ STYLES = (
         share=0.27,
         meter=3,
         tempi=((72.0, 90.0), (150.0, 184.0)),
+        rest=1,
         drums_share=0.35,
         drums={
             "kick": (0.0,),
@@ -92,7 +97,7 @@ STYLES = (
             "hat": (0.0, 1.0, 2.0),
         },
         bass=((0.0, 1.5),),
-        pad=((0.0, 1.0), (1.0, 1.0), (2.0, 1.0)),
+        pad=((1.0, 1.0), (2.0, 1.0)),
         stabs=(1.0, 2.0),
         rhythms=((0.0, 2.0), (0.0, 1.0, 2.0), (0.0, 1.0), (0.0, 2.0, 2.5)),
         long_rhythms=((0.0,), (0.0, 2.0)),
@@ -102,6 +107,7 @@ STYLES = (
         share=0.27,
         meter=4,
         tempi=((56.0, 70.0),),
+        rest=0,
         drums_share=0.25,
         drums={"kick": (0.0,), "snare": (2.0,), "hat": (0.0, 1.0, 2.0, 3.0)},
         bass=((0.0, 1.0), (2.0, 1.0)),

@@ -23,7 +23,7 @@ def features(*shape: int) -> np.ndarray:
 
 
 def masked(
-    count: int, shape: tuple[int, ...] = (FRAMES, BINS), **changes: int
+    count: int, *, shape: tuple[int, ...] = (FRAMES, BINS), **changes: Any
 ) -> tuple[np.ndarray, np.ndarray]:
     """Features, and ``(count, *shape)`` draws of them with masks."""
     settings = {"freq_masks": 0, "freq_mask_bins": 4, "time_masks": 0, "time_mask_frames": 7}
@@ -43,7 +43,7 @@ def widths(silent: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("shape", [(FRAMES, BINS), (FRAMES, BINS, 2), (FRAMES, BINS, BINS)])
 def test_masks_write_silence_and_leave_the_rest_as_it_was(shape: tuple[int, ...]) -> None:
-    clip, drawn = masked(50, shape, freq_masks=2, time_masks=2)
+    clip, drawn = masked(50, shape=shape, freq_masks=2, time_masks=2)
     assert drawn.shape == (50, *shape)
     silent = drawn == SILENCE
     np.testing.assert_array_equal(drawn[~silent], np.broadcast_to(clip, drawn.shape)[~silent])
@@ -74,7 +74,11 @@ def test_a_time_mask_spans_up_to_so_many_frames() -> None:
 
 
 def test_masks_wider_than_the_clip_leave_some_of_it() -> None:
-    for changes in ({"freq_masks": 1, "freq_mask_bins": 99}, {"time_masks": 1, "time_mask_frames": 99}):
+    wide: tuple[dict[str, Any], ...] = (
+        {"freq_masks": 1, "freq_mask_bins": 99},
+        {"time_masks": 1, "time_mask_frames": 99},
+    )
+    for changes in wide:
         _, drawn = masked(200, **changes)
         assert not (drawn == SILENCE).all(axis=(1, 2)).any()
 
@@ -114,7 +118,9 @@ def test_mixup_is_one_convex_combination_of_features_and_labels(count: int, alph
     for row in range(count):
         # The share, found from the features by least squares, explains everything.
         apart = one[row] - other[row]
-        share = (apart * (mixed_x["features"][row] - other[row])).sum() / max((apart**2).sum(), 1e-9)
+        share = (apart * (mixed_x["features"][row] - other[row])).sum() / max(
+            (apart**2).sum(), 1e-9
+        )
         assert -1e-6 <= share <= 1 + 1e-6
         for old, new in ((one, mixed_x["features"]), *((y[k], mixed_y[k]) for k in y)):
             expected = share * old[row] + (1 - share) * old[::-1][row]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import keras
@@ -107,7 +107,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Records:
         Track(
             f"{number}",
             known_of(number),
-            features=lambda number=number: frames_of(number),
+            features=partial(frames_of, number),
             split="validation" if number in (4, 7, 8) else "train",
         )
         for number in range(len(LENGTHS))
@@ -119,7 +119,12 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Records:
 
 
 def stream(
-    records: Records, split: str = "train", *, seed: int = 0, task: type[Task] = Toy, **settings: Any
+    records: Records,
+    split: str = "train",
+    *,
+    seed: int = 0,
+    task: type[Task] = Toy,
+    **settings: Any,
 ) -> Stream:
     config = PipelineConfig(**{"clip_seconds": CLIP_SECONDS} | settings)
     return Stream(records, task(config, ("even", "odd")), split, batch_size=BATCH, seed=seed)
@@ -185,8 +190,8 @@ ALL_PIECES = Counter(
     if track not in (4, 7, 8)
     for index in range(-(-frames // PIECE_FRAMES))
 )
-UNCACHED = {"cache_megabytes": 0, "shuffle_buffer": 3}
-AUGMENTED = {
+UNCACHED: dict[str, Any] = {"cache_megabytes": 0, "shuffle_buffer": 3}
+AUGMENTED: dict[str, Any] = {
     "freq_masks": 2,
     "freq_mask_bins": 1,
     "time_masks": 2,
@@ -449,7 +454,9 @@ def test_a_model_takes_what_it_has_inputs_for(records: Records) -> None:
 def test_weights_of_zero_take_a_clip_out_of_the_loss(records: Records) -> None:
     """Keras gets the weights the right way round: a batch without known tags costs nothing."""
     x, y, weights = next(iter(stream(records).epoch(0)))
-    model = keras.Sequential([keras.Input((CLIP, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])
+    model = keras.Sequential(
+        [keras.Input((CLIP, 3)), keras.layers.Flatten(), keras.layers.Dense(2)]
+    )
     model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True))
     cost = model.evaluate(x["features"], y["tags"], sample_weight=0 * weights["tags"], verbose=0)
     assert cost == 0

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from sklearn.metrics import accuracy_score, average_precision_score, roc_auc_score
@@ -14,6 +12,13 @@ from sklearn.metrics import accuracy_score, average_precision_score, roc_auc_sco
 from kmir.errors import UsageError
 from kmir.scoring import Score
 from kmir.scoring.tagging import per_tag, tagging_scores
+
+
+@pytest.fixture(autouse=True)
+def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The width of intervals is for `test_score`."""
+    monkeypatch.setattr("kmir.scoring.score.RESAMPLES", 20)
+
 
 RANDOM = np.random.default_rng(0)
 REFERENCE = (RANDOM.random((60, 5)) < [0.5, 0.3, 0.2, 0.1, 0.6]).astype(np.float32)
@@ -119,14 +124,13 @@ def test_a_single_tag_is_no_class() -> None:
     assert "accuracy" not in names
 
 
-@settings(max_examples=10, deadline=None)
-@given(st.integers(0, 2**32 - 1))
+@pytest.mark.parametrize("seed", [0, 1])
 def test_knowing_nothing_scores_chance(seed: int) -> None:
     random = np.random.default_rng(seed)
-    reference = (random.random((400, 8)) < 0.3).astype(int)
-    scores = by_name(tagging_scores(reference, random.random((400, 8))))
-    assert scores["roc_auc"].value == pytest.approx(0.5, abs=0.07)
-    assert scores["pr_auc"].value == pytest.approx(scores["pr_auc"].chance, abs=0.07)
+    reference = (random.random((2000, 2)) < 0.3).astype(int)
+    scores = by_name(tagging_scores(reference, random.random((2000, 2))))
+    assert scores["roc_auc"].value == pytest.approx(0.5, abs=0.03)
+    assert scores["pr_auc"].value == pytest.approx(scores["pr_auc"].chance, abs=0.03)
 
 
 @pytest.mark.parametrize(
@@ -147,11 +151,3 @@ def test_tables_that_cannot_be_compared(
     for function in (per_tag, tagging_scores):
         with pytest.raises(UsageError, match=message):
             function(reference, estimate)
-
-
-def test_fifty_tags_take_seconds() -> None:
-    random = np.random.default_rng(2)
-    reference = (random.random((500, 50)) < 0.1).astype(int)
-    before = time.process_time()
-    tagging_scores(reference, random.random((500, 50)))
-    print(time.process_time() - before)

@@ -93,7 +93,7 @@ def test_melody_pitch_is_that_of_its_notes():
         voiced = expected > 0
         error = 12 * np.log2(pitch.frequencies[voiced] / 440) + 69 - expected[voiced]
         low, high = (
-            (-4, 0) if score.melody.slide else (-0.7, 0.7) if score.melody.vibrato else (0, 0)
+            (-5, 0) if score.melody.slide else (-0.7, 0.7) if score.melody.vibrato else (0, 0)
         )
         assert error.min() >= low - 1e-9 and error.max() <= high + 1e-9
 

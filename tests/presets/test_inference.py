@@ -1,0 +1,114 @@
+"""Windows, batches across tracks, and their order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kmir.presets import inference
+from kmir.presets.inference import run, windows
+
+SILENCE = -7.0
+LENGTH = 6
+
+
+def ramp(frames: int, start: float = 0) -> np.ndarray:
+    """Frames that tell their number; the second bin is noise."""
+    noise = np.random.default_rng(frames).normal(size=frames)
+    return np.stack([start + np.arange(frames), noise], axis=1).astype(np.float16)
+
+
+def averaging(length: int | None = LENGTH, *, mask: bool = False) -> keras.Model:
+    """Gives the mean over a clip, or over what its mask leaves; and the features themselves."""
+    features = keras.Input((length, 2), name="features")
+    frames = keras.layers.Identity(name="frames")(features)
+    pool = keras.layers.GlobalAveragePooling1D(name="mean")
+    if not mask:
+        return keras.Model(features, {"mean": pool(features), "frames": frames})
+    real = keras.Input((length,), name="mask")
+    outputs = {"mean": pool(features, mask=real), "frames": frames}
+    return keras.Model({"features": features, "mask": real}, outputs)
+
+
+@given(frames=st.integers(1, 40), length=st.one_of(st.none(), st.integers(1, 15)))
+def test_windows_by_hand(frames: int, length: int | None) -> None:
+    track = ramp(frames)
+    cut = list(windows(track, length, SILENCE))
+    length = length or frames
+    assert len(cut) == max(1, -(-frames // length))
+    for index, window in enumerate(cut):
+        assert window["features"].shape == (length, 2)
+        assert window["features"].dtype == window["mask"].dtype == np.float32
+        start = min(index * length, max(frames - length, 0))
+        real = min(length, frames)
+        np.testing.assert_array_equal(window["mask"], np.arange(length) < real)
+        np.testing.assert_array_equal(window["features"][:real], track[start : start + real])
+        assert (window["features"][real:] == SILENCE).all()
+
+
+def test_frames_can_have_channels() -> None:
+    track = np.ones((4, 3, 2), np.float32)
+    (window,) = windows(track, 6, SILENCE)
+    assert window["features"].shape == (6, 3, 2)
+    assert (window["features"][4:] == SILENCE).all()
+
+
+@pytest.mark.parametrize("batch_frames", [1, 2 * LENGTH, 5 * LENGTH, 1400])
+@pytest.mark.parametrize("mask", [False, True])
+def test_tracks_come_back_in_order_whatever_the_batch(
+    monkeypatch: pytest.MonkeyPatch, batch_frames: int, mask: bool
+) -> None:
+    monkeypatch.setattr(inference, "BATCH_FRAMES", batch_frames)
+    lengths = [3, 6, 7, 20, 1, 12]
+    tracks = [(f"track {n}", ramp(n, start=100 * n)) for n in lengths]
+    found = list(run(averaging(mask=mask), tracks, silence=SILENCE))
+    assert [key for key, _ in found] == [key for key, _ in tracks]
+    for (_, outputs), (_, track) in zip(found, tracks, strict=True):
+        cut = list(windows(track, LENGTH, SILENCE))
+        means = [(w["features"][w["mask"] == 1] if mask else w["features"]).mean(0) for w in cut]
+        np.testing.assert_allclose(outputs["mean"], means, rtol=1e-5, atol=1e-5)
+        np.testing.assert_array_equal(outputs["frames"], [w["features"] for w in cut])
+
+
+def test_equal_keys_are_not_one_track() -> None:
+    found = list(run(averaging(), [("same", ramp(3)), ("same", ramp(9))], silence=SILENCE))
+    assert [len(outputs["mean"]) for _, outputs in found] == [1, 2]
+
+
+def test_a_model_without_a_length_reads_tracks_whole() -> None:
+    model = averaging(None, mask=True)
+    for frames, outputs in run(model, [(n, ramp(n)) for n in (5, 11, 5)], silence=SILENCE):
+        assert outputs["frames"].shape == (1, frames, 2)
+        assert outputs["mean"][0, 0] == pytest.approx((frames - 1) / 2)
+
+
+def test_one_output_has_its_name_too() -> None:
+    features = keras.Input((LENGTH, 2), name="features")
+    tags = keras.layers.Dense(3, name="tags")(keras.layers.Flatten()(features))
+    ((_, outputs),) = run(keras.Model(features, tags), [(0, ramp(8))], silence=0)
+    assert {name: value.shape for name, value in outputs.items()} == {"tags": (2, 3)}
+
+
+def test_tracks_are_taken_as_they_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand files must not lie in memory at once."""
+    monkeypatch.setattr(inference, "BATCH_FRAMES", 2 * LENGTH)
+    taken = []
+
+    def tracks() -> Iterator[tuple[int, np.ndarray]]:
+        for number in range(50):
+            taken.append(number)
+            yield number, ramp(LENGTH)
+
+    found = run(averaging(), tracks(), silence=SILENCE)
+    next(found)
+    assert len(taken) <= 4
+    assert len(list(found)) == 49
+
+
+def test_no_tracks_give_nothing() -> None:
+    assert list(run(averaging(), [], silence=0)) == []
