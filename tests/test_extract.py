@@ -16,6 +16,7 @@ import soundfile
 
 import kmir
 from kmir import command
+from kmir.datasets import Track
 from kmir.datasets.folder import tracks as folder_tracks
 from kmir.errors import RecordError, UsageError
 from kmir.extract import extract, main, records_for
@@ -31,10 +32,10 @@ TINY = ("--feature.sample_rate=8000", "--feature.n_fft=256", "--feature.hop_leng
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Any:
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
     """Run ``kmir extract`` in this process: exit code, lines of stdout, stderr."""
 
-    def run(*argv: Any) -> Any:
+    def run(*argv: Any) -> tuple[int, list[str], str]:
         code = command.run(main, [str(word) for word in argv])
         out, err = capsys.readouterr()
         return code, out.splitlines(), err
@@ -43,12 +44,12 @@ def run(capsys: pytest.CaptureFixture[str]) -> Any:
 
 
 @pytest.fixture
-def music(tiny_folder: Path, tmp_path: Path) -> Any:
+def music(tiny_folder: Path, tmp_path: Path) -> Path:
     """A copy of the tiny folder, to be spoilt."""
     return shutil.copytree(tiny_folder, tmp_path / "music")
 
 
-def _hashes(root: Path) -> Any:
+def _hashes(root: Path) -> dict[str, str]:
     return {shard.file: shard.sha256 for shard in Records.open(root).shards()}
 
 
@@ -284,7 +285,7 @@ def test_killed_while_shards_are_written_it_ends_with_the_same_bytes(
 ) -> None:
     write_shard, count = write._write_shard, 0
 
-    def third_time_unlucky(path: str, *args: Any) -> Any:
+    def third_time_unlucky(path: Path, *args: Any) -> list[int]:
         nonlocal count
         count += 1
         if count == 3:
@@ -298,7 +299,7 @@ def test_killed_while_shards_are_written_it_ends_with_the_same_bytes(
             extract("folder", tiny_folder, tmp_path, tiny_feature, workers=1, quiet=True)
     assert len(list(tmp_path.glob("*.tfrecord"))) == 2
 
-    def not_again(self, track: Any) -> None:
+    def not_again(self: Staging, track: Track) -> None:
         raise AssertionError(f"{track.id} was staged already")
 
     monkeypatch.setattr(Staging, "stage", not_again)
@@ -310,7 +311,7 @@ def test_killed_while_shards_are_written_it_ends_with_the_same_bytes(
 
 
 @pytest.fixture
-def many(tmp_path: Path) -> Any:
+def many(tmp_path: Path) -> Path:
     """Enough audio to be killed in the middle of: 40 recordings of a minute."""
     root = tmp_path / "many"
     noise = np.random.default_rng(0).integers(-(2**15), 2**15, 60 * 8000, np.int16)
@@ -321,7 +322,7 @@ def many(tmp_path: Path) -> Any:
     return root
 
 
-def _begun(root: Path, out: Path) -> Any:
+def _begun(root: Path, out: Path) -> subprocess.Popen[bytes]:
     """The command in processes of its own, when it has staged a few tracks."""
     argv = [sys.executable, "-m", "kmir.extract", "folder", "--root", root, "--out", out]
     process = subprocess.Popen(
@@ -348,7 +349,7 @@ def test_killed_in_the_middle_it_goes_on_and_ends_with_the_same_bytes(
 
     last, close = {}, Staging.close
 
-    def noted(self) -> None:
+    def noted(self: Staging) -> None:
         last.update({path.name: path.stat().st_mtime_ns for path in self.folder.glob("*.npy")})
         close(self)
 
@@ -373,7 +374,7 @@ def test_workers_do_not_outlive_who_started_them(many: Path, tmp_path: Path) -> 
         time.sleep(0.02)
 
 
-def _group_lives(group: str) -> Any:
+def _group_lives(group: int) -> bool:
     try:
         os.killpg(group, 0)
     except ProcessLookupError:

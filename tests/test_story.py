@@ -31,11 +31,11 @@ class Config:
 
 
 @pytest.fixture
-def records(tiny_records: Path) -> Any:
+def records(tiny_records: Path) -> Records:
     return Records.open(tiny_records)
 
 
-def _told(folder: Path, name: str = "run.json") -> Any:
+def _told(folder: Path, name: str = "run.json") -> dict[str, Any]:
     return json.loads((folder / name).read_text(encoding="utf-8"))
 
 
@@ -87,7 +87,7 @@ def test_the_commit_is_that_of_where_the_run_was_started(
     monkeypatch.chdir(repository)
     assert Story.begin(tmp_path / "outside", Config(), records, []).facts["git"] is None
 
-    def git(*argv: Any) -> Any:
+    def git(*argv: str) -> str:
         identity = ["-c", "user.name=kmir", "-c", "user.email=kmir@example.org"]
         done = subprocess.run(["git", *identity, *argv], capture_output=True, text=True, check=True)
         return done.stdout.strip()

@@ -34,9 +34,9 @@ def weights(run: Path) -> np.ndarray:
     arrays: list[np.ndarray] = []
     with h5py.File(run / "preset" / "model.weights.h5") as file:
         file.visititems(
-            lambda _, item: arrays.append(item[()].ravel())
-            if isinstance(item, h5py.Dataset)
-            else None
+            lambda _, item: (
+                arrays.append(item[()].ravel()) if isinstance(item, h5py.Dataset) else None
+            )
         )
     return np.concatenate(arrays)
 
