@@ -30,6 +30,10 @@ class RecordError(KmirError):
     """A records folder is missing, damaged, or made for something else."""
 
 
+class RunError(KmirError):
+    """A training run can't go on, or came to nothing."""
+
+
 class PresetError(KmirError):
     """A preset is unknown, incomplete, or damaged."""
 

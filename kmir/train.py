@@ -19,7 +19,7 @@ import keras
 from kmir import command
 from kmir.config import override, split_flags, table
 from kmir.curves import draw_curves
-from kmir.errors import UsageError, nearest
+from kmir.errors import RunError, UsageError, nearest
 from kmir.evaluate import evaluate
 from kmir.evaluate import table as score_table
 from kmir.extract import records_for
@@ -167,7 +167,13 @@ def train(
     story = Story.begin(workdir, config, records, argv)
     checkpoints = workdir / "checkpoints"
     log = RunLog(workdir / "log.csv")
-    log.keep(restore(model, checkpoints / "last.npz"))
+    epochs_done = restore(model, checkpoints / "last.npz")
+    if epochs_done > len(log.rows):
+        raise RunError(
+            f"Expected {log.path} with the {epochs_done} epochs of checkpoints/last.npz. Received: "
+            f"{len(log.rows)}. Give another --workdir, or remove the folder."
+        )
+    log.keep(epochs_done)
     if not quiet:
         print(announcement(run, len(log.rows)))
 
@@ -190,10 +196,15 @@ def train(
             verbose=verbosity(quiet),
         )
         verdict = schedule.after(log.column(monitor))
+    if verdict.best_epoch is None:
+        raise RunError(
+            f"Expected {monitor} to be a number in some epoch. Received: {log.column(monitor)}. "
+            "The run diverged: try a smaller --config.train.learning_rate and another --workdir."
+        )
     load_state(model, checkpoints / "best.npz")
     draw_curves(log.rows, workdir / "curves.png", title=f"{model_name}, {records.spec.dataset}")
     if not quiet:
-        print(f"finished: {verdict.stop or 'all epochs done'}; best epoch {verdict.best_epoch}")
+        print(f"finished: {verdict.stop or 'all epochs done'}; best epoch {verdict.best_epoch + 1}")
 
     # === Preset and scores ===
     plain = run.build()  # in float32, and without an optimizer

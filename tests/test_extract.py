@@ -117,8 +117,9 @@ def test_a_data_set_of_ones_own_with_ready_features(
 
 
 def test_a_name_of_a_data_set_is_extracted_into_the_cache_once(
-    music: Path, tiny_feature: LogMel, capsys: pytest.CaptureFixture[str]
+    music: Path, tiny_feature: LogMel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("kmir.extract.cores", lambda: 1)
     first = records_for("folder", music, tiny_feature, quiet=True)
     assert Path(os.environ["KMIR_CACHE"]) in first.root.parents
     before = (first.root / "manifest.json").stat().st_mtime_ns

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -189,6 +190,27 @@ def test_a_folder_of_another_run_is_refused(
     argv = ["crnn_tagger", "--data", str(tiny_records), "--workdir", str(finished), *words]
     assert command.run(train.main, argv) == 2
     assert "config.train.seed = 0. Received: 5" in capsys.readouterr().err
+
+
+def test_a_diverged_run_says_so(
+    tiny_records: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--config.train.learning_rate=1e38", "--config.train.epochs=1", "--quiet"]
+    argv = ["dense_baseline", "--data", str(tiny_records), "--workdir", str(tmp_path / "run")]
+    assert command.run(train.main, [*argv, *words]) == 1
+    assert "Received: [nan]. The run diverged" in capsys.readouterr().err
+
+
+def test_a_lost_log_is_missed(
+    finished: Path, tiny_records: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    (run / "log.csv").unlink()
+    words = [f"--config.{name}={value}" for name, value in SMALL.items()]
+    argv = ["crnn_tagger", "--data", str(tiny_records), "--workdir", str(run), *words]
+    assert command.run(train.main, argv) == 1
+    assert "with the 4 epochs of checkpoints/last.npz. Received: 0" in capsys.readouterr().err
 
 
 def test_a_model_of_ones_own_trains(

@@ -5,10 +5,11 @@ accompaniment, drums) and plays it with NumPy and SciPy. The annotations come fr
 chords in Harte syntax, key, beats with positions, tempo, melody every 10 ms with its vibrato, and
 all pitched notes. By default 120 pieces of 8 seconds, 16 minutes in all; nothing is downloaded.
 
-`TAGS` is the vocabulary. Nine of its words name a sound (``organ``, ``flute``, ``drums`` …) and
-nine something that happens in time (``waltz``, ``fast``, ``arpeggio``, ``vibrato`` …); each holds
-for about a fifth to a half of the pieces. They tell how a piece was planned: in one or two seconds
-a waltz is not heard to be one.
+`TAGS` is the vocabulary of 18 words. Seven name a sound (``organ``, ``flute``, ``drums`` …) and
+eleven something that happens in time (``waltz``, ``fast``, ``rising arpeggio``, ``vibrato`` …);
+each holds for about a fifth to a half of the pieces. They tell how a piece was planned: in one or
+two seconds a waltz is not heard to be one. Every piece has a little hiss and an equalisation of its
+own, as recordings have, so that an average spectrum alone is a poor guide.
 
 It serves to try things out in a minute and to test them against an exact truth. A score on it says
 that a model works, not how well it does on music.

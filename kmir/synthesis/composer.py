@@ -27,6 +27,10 @@ BASS_LOWEST, CHORD_LOWEST, MELODY_LOWEST, MELODY_HIGHEST = 40, 55, 74, 90
 STACCATO_SECONDS = 0.08
 # Beats that a note of an arpeggio lasts: it overlaps the next, a quarter beat later.
 ARPEGGIO_LENGTH = 0.4
+# Standard deviation of the gains that colour a recording. As with real microphones and rooms, the
+# average spectrum then says less about what is played: a model of single frames loses 0.07 ROC-AUC
+# by 5 dB, a CRNN 0.03.
+COLOUR_DECIBELS = 5.0
 # Seconds; a note that the end of the piece would cut shorter than this is not played.
 SHORTEST = 0.05
 
@@ -99,6 +103,7 @@ def draw_plan(random: np.random.Generator) -> Plan:
         vibrato=round(random.uniform(5.5, 6.5), 2) if ornament == "vibrato" else 0.0,
         slide=ornament == "slide",
         tremolo=round(random.uniform(6.5, 8.0), 2) if texture == "tremolo" else 0.0,
+        colour=tuple(random.normal(0.0, COLOUR_DECIBELS, 5).tolist()),
     )
 
 

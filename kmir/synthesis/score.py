@@ -37,6 +37,7 @@ class Plan:
         vibrato: Rate of the melody's vibrato in Hz, 0 for none.
         slide: Whether each note of the melody is reached by a slide.
         tremolo: Rate of the accompaniment's tremolo in Hz, 0 for none.
+        colour: Gains of the recording in dB, at frequencies evenly spaced on the mel scale.
     """
 
     style: Style
@@ -54,6 +55,7 @@ class Plan:
     vibrato: float
     slide: bool
     tremolo: float
+    colour: tuple[float, ...]
 
     @property
     def key(self) -> str:
