@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+SHOWN = 20
 
 
 class KmirError(Exception):
@@ -36,6 +38,20 @@ class RunError(KmirError):
 
 class PresetError(KmirError):
     """A preset is unknown, incomplete, or damaged."""
+
+
+def listed(place: object, problems: Sequence[str]) -> str:
+    """All problems of a data set in one message: the first twenty a line each, the rest counted.
+
+    Args:
+        place: Where they were found.
+        problems: What is wrong, each with its file and line.
+    """
+    lines = [f"  {problem}" for problem in problems[:SHOWN]]
+    if len(problems) > SHOWN:
+        lines.append(f"  … and {len(problems) - SHOWN} more.")
+    heading = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    return "\n".join([f"{heading} in '{place}':", *lines])
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

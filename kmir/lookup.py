@@ -10,8 +10,11 @@ import importlib
 import importlib.util
 import pkgutil
 from types import ModuleType
+from typing import TypeVar
 
 from kmir.errors import UsageError, nearest
+
+T = TypeVar("T")
 
 ROOMS = {
     "model": "zoo",
@@ -76,3 +79,22 @@ def _exists(dotted: str) -> bool:
         raise  # it is there, and lacks something that it imports
     except ValueError:  # __main__, for instance
         return False
+
+
+def find_class(kind: str, name: str, base: type[T]) -> type[T]:
+    """Class that the named module defines as its own kind of a base class.
+
+    Args:
+        kind: As for `find`.
+        name: As for `find`.
+        base: The class that it is derived from.
+
+    Raises:
+        UsageError: If there is no such module, or no such class in it.
+    """
+    module = find(kind, name)
+    for value in vars(module).values():
+        own = isinstance(value, type) and value.__module__ == module.__name__
+        if own and issubclass(value, base):
+            return value
+    raise UsageError(f"Expected a {kind} in {module.__name__}. Received: no {base.__name__} there.")

@@ -20,7 +20,7 @@ from kmir.annotations import Annotations
 from kmir.config import from_dict
 from kmir.errors import UsageError
 from kmir.features.base import Feature
-from kmir.lookup import find
+from kmir.lookup import find_class
 from kmir.nn import Output
 from kmir.records.spec import Manifest, Spec
 from kmir.scoring import Score
@@ -136,14 +136,7 @@ def task_class(name: str) -> type[Task]:
     Raises:
         UsageError: If there is none.
     """
-    module = find("task", name)
-    return next(
-        value
-        for value in vars(module).values()
-        if isinstance(value, type)
-        and issubclass(value, Task)
-        and value.__module__ == module.__name__
-    )
+    return find_class("task", name, Task)
 
 
 def task_from_config(name: str, config: Mapping[str, Any], labels: Sequence[str]) -> Task:

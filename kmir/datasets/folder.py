@@ -36,7 +36,7 @@ from pathlib import Path, PureWindowsPath
 
 from kmir.annotations import Annotations, Tags
 from kmir.datasets.track import SPLITS, Track
-from kmir.errors import DatasetError, nearest
+from kmir.errors import DatasetError, listed, nearest
 from kmir.features.audio import AUDIO_SUFFIXES, find_audio
 
 BIBTEX = ""
@@ -45,7 +45,6 @@ LICENSE = "As the audio and the tags that you put there."
 TABLE = "tags.csv"
 NEEDED = ("file", "tags")
 OPTIONAL = ("split", "group")
-SHOWN = 20
 
 log = logging.getLogger("kmir")
 
@@ -73,16 +72,8 @@ def tracks(root: Path) -> Iterator[Track]:
     problems: list[str] = []
     found = read(root, audio, problems)
     if problems:
-        raise DatasetError(_listed(root, problems))
+        raise DatasetError(listed(root, problems))
     return iter(found)
-
-
-def _listed(root: Path, problems: list[str]) -> str:
-    lines = [f"  {problem}" for problem in problems[:SHOWN]]
-    if len(problems) > SHOWN:
-        lines.append(f"  … and {len(problems) - SHOWN} more.")
-    heading = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    return "\n".join([f"{heading} in '{root}':", *lines])
 
 
 def _annotations(audio: Path, tags: tuple[str, ...]) -> Annotations:

@@ -45,7 +45,7 @@ import numpy as np
 
 from kmir.annotations import Annotations, Tags
 from kmir.datasets.track import Track
-from kmir.errors import DatasetError, nearest
+from kmir.errors import DatasetError, listed, nearest
 
 BIBTEX = """\
 @inproceedings{law2009evaluation,
@@ -67,7 +67,6 @@ LIST_FOLDERS = (".", "split/mtat")
 EMPTY_FILES = frozenset({"35644", "55753", "57881"})
 # "f/artist-album-01-song-30-59.mp3": the second cut from 30 to 59 s of the recording.
 CLIP = re.compile(r"(?P<stem>[0-9a-f]/(?P<recording>.+)-\d+-\d+)\.mp3")
-SHOWN = 20
 
 log = logging.getLogger("kmir")
 
@@ -130,7 +129,7 @@ def tracks(
             for path in sorted(missing - empty)
         ]
     if problems:
-        raise DatasetError(_listed(root, problems))
+        raise DatasetError(listed(root, problems))
     if missing:
         log.info("MagnaTagATune: %d clips left out, their files are missing.", len(missing))
     return (
@@ -144,14 +143,6 @@ def tracks(
         for clip in clips
         if clip.path not in missing
     )
-
-
-def _listed(root: Path, problems: list[str]) -> str:
-    lines = [f"  {problem}" for problem in problems[:SHOWN]]
-    if len(problems) > SHOWN:
-        lines.append(f"  … and {len(problems) - SHOWN} more.")
-    heading = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    return "\n".join([f"{heading} in '{root}':", *lines])
 
 
 def _folder(

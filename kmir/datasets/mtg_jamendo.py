@@ -28,7 +28,7 @@ from pathlib import Path
 
 from kmir.annotations import Annotations, Tags
 from kmir.datasets.track import SPLITS, Track
-from kmir.errors import DatasetError, nearest
+from kmir.errors import DatasetError, listed, nearest
 
 BIBTEX = """\
 @inproceedings{bogdanov2019mtg,
@@ -61,7 +61,6 @@ AUDIO_FOLDERS = tuple(
     for kind in ("audio", "audio-low")
     for parent in ("", "raw_30s/", "autotagging_moodtheme/", "data/")
 )
-SHOWN = 20
 
 log = logging.getLogger("kmir")
 
@@ -118,7 +117,7 @@ def tracks(
             for path in missing
         ]
     if problems:
-        raise DatasetError(_listed(root, problems))
+        raise DatasetError(listed(root, problems))
     if missing:
         log.info("MTG-Jamendo: %d tracks left out, their files are missing.", len(missing))
     return (
@@ -132,14 +131,6 @@ def tracks(
         for row in rows
         if files[row.path] is not None
     )
-
-
-def _listed(root: Path, problems: list[str]) -> str:
-    lines = [f"  {problem}" for problem in problems[:SHOWN]]
-    if len(problems) > SHOWN:
-        lines.append(f"  … and {len(problems) - SHOWN} more.")
-    heading = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    return "\n".join([f"{heading} in '{root}':", *lines])
 
 
 def _tables(root: Path, subset: str, fold: int) -> dict[str, Path]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from kmir.errors import AudioError, RecordError, nearest
-from kmir.lookup import find
+from kmir.lookup import find_class
 
 
 class Feature(abc.ABC):
@@ -104,14 +104,7 @@ class Feature(abc.ABC):
 
 def feature_class(name: str) -> type[Feature]:
     """Class of the feature with this name (``"log_mel"`` → ``LogMel``)."""
-    module = find("feature", name)
-    return next(
-        value
-        for value in vars(module).values()
-        if isinstance(value, type)
-        and issubclass(value, Feature)
-        and value.__module__ == module.__name__
-    )
+    return find_class("feature", name, Feature)
 
 
 def feature_from_config(config: dict[str, Any]) -> Feature:
