@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from kmir import command
 from kmir.config import override, split_flags, table
@@ -182,19 +184,22 @@ def train(
     monitor = config.train.monitor
     verdict = schedule.after(log.column(monitor))
     if len(log.rows) < config.train.epochs and not verdict.stop:
-        model.fit(
-            run.batches(len(log.rows)),
-            steps_per_epoch=config.train.steps_per_epoch or run.training.steps,
-            initial_epoch=len(log.rows),
-            epochs=config.train.epochs,
-            validation_data=run.validation.windows().map(lambda *batch: for_model(model, batch)),
-            callbacks=[
-                RunKeeper(log, schedule, monitor=monitor, checkpoints=checkpoints),
-                keras.callbacks.TensorBoard(workdir / "tensorboard", write_graph=False),
-            ],
-            shuffle=False,  # the stream has shuffled
-            verbose=verbosity(quiet),
-        )
+        with damage_named(records):
+            model.fit(
+                run.batches(len(log.rows)),
+                steps_per_epoch=config.train.steps_per_epoch or run.training.steps,
+                initial_epoch=len(log.rows),
+                epochs=config.train.epochs,
+                validation_data=run.validation.windows().map(
+                    lambda *batch: for_model(model, batch)
+                ),
+                callbacks=[
+                    RunKeeper(log, schedule, monitor=monitor, checkpoints=checkpoints),
+                    keras.callbacks.TensorBoard(workdir / "tensorboard", write_graph=False),
+                ],
+                shuffle=False,  # the stream has shuffled
+                verbose=verbosity(quiet),
+            )
         verdict = schedule.after(log.column(monitor))
     if verdict.best_epoch is None:
         raise RunError(
@@ -258,6 +263,20 @@ def restore(model: keras.Model, checkpoint: Path) -> int:
     if not checkpoint.exists():
         return 0
     return load_state(model, checkpoint)
+
+
+@contextmanager
+def damage_named(records: Records) -> Iterator[None]:
+    """Where reading fails in the block, find the shard that is damaged.
+
+    Raises:
+        RecordError: If a shard is not as it was written.
+    """
+    try:
+        yield
+    except tf.errors.OpError:
+        records.verify()
+        raise
 
 
 def schedule_of(config: TrainConfig) -> Schedule:

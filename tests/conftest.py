@@ -24,6 +24,14 @@ def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _workers_find_the_tests(pytestconfig: pytest.Config) -> Iterator[None]:
+    """Let processes that tests start import, by its full name, the test that a function is from."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(pytestconfig.rootpath)
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ``folder`` data set: 12 recordings of 1 s at 8 kHz.

@@ -201,6 +201,22 @@ def test_a_diverged_run_says_so(
     assert "Received: [nan]. The run diverged" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_a_damaged_shard_is_named(
+    tiny_records: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], split: str
+) -> None:
+    data = tmp_path / "records"
+    shutil.copytree(tiny_records, data)
+    shard = sorted(data.glob(f"{split}-*.tfrecord"))[0]
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    argv = ["dense_baseline", "--data", str(data), "--workdir", str(tmp_path / "run"), "--quiet"]
+    assert command.run(train.main, [*argv, "--config.train.epochs=1"]) == 1
+    told = capsys.readouterr().err
+    assert f"kmir: error: Expected {shard} with sha256" in told
+
+
 def test_a_lost_log_is_missed(
     finished: Path, tiny_records: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -21,15 +21,16 @@ ACCOMPANIMENTS = ("organ", "piano", "strings", "guitar")
 LEADS = ("flute", "brass", "synth")
 BASSES = ("bass", "synth bass")
 
-# Lowest pitch of each voice; chords fill the octave from there, so the voices never cross.
+# Lowest pitch of each voice; bass and chords fill the octave from there, and an arpeggio's top note
+# may reach into the next.
 BASS_LOWEST, CHORD_LOWEST, MELODY_LOWEST, MELODY_HIGHEST = 40, 55, 74, 90
 # Seconds that a staccato chord lasts, whatever the tempo.
 STACCATO_SECONDS = 0.08
 # Beats that a note of an arpeggio lasts: it overlaps the next, a quarter beat later.
 ARPEGGIO_LENGTH = 0.4
 # Standard deviation of the gains that colour a recording. As with real microphones and rooms, the
-# average spectrum then says less about what is played: a model of single frames loses 0.07 ROC-AUC
-# by 5 dB, a CRNN 0.03.
+# average spectrum then says less about what is played: 5 dB cost a model of single frames 0.07
+# ROC-AUC and a CRNN 0.03 (one run each).
 COLOUR_DECIBELS = 5.0
 # Seconds; a note that the end of the piece would cut shorter than this is not played.
 SHORTEST = 0.05

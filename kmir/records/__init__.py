@@ -1,0 +1,1 @@
+"""``spec.json``, sharded TFRecords and ``manifest.json``: write, verify, read."""
