@@ -110,6 +110,10 @@ class Run:
         for batch in self.training.epochs(first_epoch, self.config.train.steps_per_epoch):
             yield for_model(self.model, batch)
 
+    def validation_batches(self) -> tf.data.Dataset:
+        """All clips of the validation split, as the model takes them."""
+        return self.validation.windows().map(lambda *batch: for_model(self.model, batch))
+
 
 def prepare(
     model_name: str, *, data: str, root: Path | None, flags: Mapping[str, str], quiet: bool
