@@ -45,7 +45,7 @@ def benchmark_input(
         Medians over the steps: ``examples_per_second`` of the stream alone, ``step_ms``,
         ``wait_ms``, ``wait_share`` of their sum; and what was measured.
     """
-    from kmir.train import prepare  # Keras takes seconds to load: not for `--help`
+    from kmir.run import prepare  # Keras takes seconds to load: not for `--help`
 
     run = prepare(model_name, data=data, root=root, flags=flags or {}, quiet=True)
     batch_size = run.config.train.batch_size

@@ -3,7 +3,7 @@
 A seeded program writes each piece as a score (style, tempo, metre, key, chords, bass, melody,
 accompaniment, drums) and plays it with NumPy and SciPy. The annotations come from the score: tags,
 chords in Harte syntax, key, beats with positions, tempo, melody every 10 ms with its vibrato, and
-all pitched notes. By default 120 pieces of 8 seconds, 16 minutes in all; nothing is downloaded.
+all pitched notes. By default 300 pieces of 4 seconds, 20 minutes in all; nothing is downloaded.
 
 `TAGS` is the vocabulary of 18 words. Seven name a sound (``organ``, ``flute``, ``drums`` …) and
 eleven something that happens in time (``waltz``, ``fast``, ``rising arpeggio``, ``vibrato`` …);
@@ -40,7 +40,7 @@ LICENSE = "CC0 1.0: the pieces are made on your machine and are free for any use
 
 
 def tracks(
-    root: Path | None = None, *, pieces: int = 120, seconds: float = 8.0, seed: int = 0
+    root: Path | None = None, *, pieces: int = 300, seconds: float = 4.0, seed: int = 0
 ) -> Iterator[Track]:
     """Pieces of the data set; the audio of each is made when it is reached, unless it is there.
 
