@@ -44,7 +44,7 @@ class TrainConfig:
         steps_per_epoch: Steps between validations; None is one pass over the records.
     """
 
-    epochs: int = 60
+    epochs: int = 48
     batch_size: int = 8
     learning_rate: float = 2e-3
     seed: int = 0

@@ -19,6 +19,29 @@ BATCH_FRAMES = 1400
 Window = dict[str, np.ndarray]
 
 
+def window_starts(frames: int, length: int) -> list[int]:
+    """First frames of the clips that cover a track side by side, the last flush with its end."""
+    last = max(frames - length, 0)
+    return [*range(0, last, length), last]
+
+
+def stitched(clips: np.ndarray, frames: int) -> np.ndarray:
+    """One value a frame from the values of clips as `windows` cuts them.
+
+    Args:
+        clips: ``(clips, length, ...)``.
+        frames: Of the whole track.
+
+    Returns:
+        ``(frames, ...)``; where the last clip overlaps the one before, the last counts.
+    """
+    length = clips.shape[1]
+    whole = np.empty((max(frames, length), *clips.shape[2:]), clips.dtype)
+    for start, clip in zip(window_starts(frames, length), clips, strict=True):
+        whole[start : start + length] = clip
+    return whole[:frames]
+
+
 def windows(features: np.ndarray, length: int | None, silence: float) -> Iterator[Window]:
     """Clips that cover a track side by side, the last one flush with its end.
 
@@ -33,8 +56,7 @@ def windows(features: np.ndarray, length: int | None, silence: float) -> Iterato
     """
     frames = len(features)
     length = length or frames
-    last = max(frames - length, 0)
-    for start in [*range(0, last, length), last]:
+    for start in window_starts(frames, length):
         clip = features[start : start + length].astype(np.float32)
         missing = length - len(clip)
         padding = [(0, missing)] + [(0, 0)] * (clip.ndim - 1)

@@ -14,7 +14,7 @@ from kmir.annotations import Annotations
 from kmir.errors import PresetError
 from kmir.features import audio
 from kmir.features.base import Feature
-from kmir.presets.inference import run
+from kmir.presets.inference import run, stitched
 
 K = TypeVar("K")
 
@@ -103,6 +103,8 @@ class Preset:
     def annotate(self, tracks: Iterable[tuple[K, np.ndarray]]) -> Iterator[tuple[K, Annotations]]:
         """Annotations of many tracks, their clips batched together.
 
+        Outputs for clips are averaged over a track, outputs for frames joined along it.
+
         Args:
             tracks: Keys with features ``(frames, *shape)``; taken one at a time.
         """
@@ -114,6 +116,11 @@ class Preset:
                 yield key, features
 
         for key, outputs in run(self.model, counted(), silence=self.feature.silence):
-            times = np.arange(lengths.pop(0)) / self.feature.frame_rate
-            over_clips = {name: value.mean(axis=0) for name, value in outputs.items()}
-            yield key, self.task.decode(over_clips, times)
+            frames = lengths.pop(0)
+            whole = {
+                name: outputs[name].mean(axis=0)
+                if output.level == "clip"
+                else stitched(outputs[name], frames)
+                for name, output in self.task.outputs().items()
+            }
+            yield key, self.task.decode(whole, np.arange(frames) / self.feature.frame_rate)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmir.presets import inference
-from kmir.presets.inference import run, windows
+from kmir.presets.inference import run, stitched, windows
 
 SILENCE = -7.0
 LENGTH = 6
@@ -112,3 +112,10 @@ def test_tracks_are_taken_as_they_are_needed(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_no_tracks_give_nothing() -> None:
     assert list(run(averaging(), [], silence=0)) == []
+
+
+@given(st.integers(1, 60), st.integers(1, 20))
+def test_stitched_clips_are_the_track_again(frames: int, length: int) -> None:
+    track = np.arange(frames * 2, dtype=np.float32).reshape(frames, 2)
+    clips = np.stack([window["features"] for window in windows(track, length, -1.0)])
+    np.testing.assert_array_equal(stitched(clips, frames), track)
