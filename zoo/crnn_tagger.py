@@ -98,9 +98,12 @@ def build_model(
     """
     _validate(config, inputs, outputs)
     momentum = config.batch_norm_momentum
-    pad = PadToMultiple(
-        (math.prod(config.time_pools), math.prod(config.frequency_pools)), name="pad"
-    )
+    # A clip shorter than one step of the GRU is not padded to a whole one, which would double the
+    # work for a second of audio: its last pool takes what there is.
+    step = math.prod(config.time_pools)
+    if inputs[0] is not None and inputs[0] < step:
+        step //= config.time_pools[-1]
+    pad = PadToMultiple((step, math.prod(config.frequency_pools)), name="pad")
 
     # === Input: normalise, pad ===
     # The norm is in float32: at 40 dB the steps of bfloat16 are a quarter of a decibel.
@@ -125,7 +128,7 @@ def build_model(
         x = layers.Conv2D(filters, 3, padding="same", name=f"conv{i}")(x)
         x = layers.BatchNormalization(momentum=momentum, name=f"bn{i}")(x)
         x = layers.ELU(name=f"elu{i}")(x)
-        x = layers.MaxPooling2D(pool, name=f"pool{i}")(x)
+        x = layers.MaxPooling2D(pool, padding="same", name=f"pool{i}")(x)
         x = layers.Dropout(config.dropout, name=f"dropout{i}")(x)
 
     # === Recurrent layers ===

@@ -57,7 +57,7 @@ def test_shapes_and_parameters_of_the_paper() -> None:
 @pytest.mark.parametrize(
     ("inputs", "padded", "sequence"),
     [
-        ((47, 64), (96, 96, 1), (1, 8)),
+        ((47, 64), (48, 96, 1), (1, 8)),
         ((96, 96, 2), (96, 96, 2), (1, 8)),
         ((200, 128), (288, 192, 1), (3, 16)),
         ((None, 40), (None, 96, 1), (None, 8)),
