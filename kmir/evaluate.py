@@ -40,6 +40,7 @@ def evaluate(
         RecordError: If the records are of another feature or lack the split.
     """
     check_feature(preset, records)
+    check_labels(preset, records)
     names = records.manifest.splits if split == "all" else [records.checked(split)]
     total = sum(records.manifest.splits[name].tracks for name in names)
     references: list[Annotations] = []
@@ -70,15 +71,34 @@ def check_feature(preset: Preset, records: Records) -> None:
     Raises:
         RecordError: If not; the differing fields are named.
     """
+    if preset.feature.fingerprint == records.feature.fingerprint:
+        return
     wanted, found = preset.feature.config, records.feature.config
     different = [key for key in wanted | found if wanted.get(key) != found.get(key)]
-    if different:
-        wants = ", ".join(f"{key}={wanted.get(key)}" for key in different)
-        has = ", ".join(f"{key}={found.get(key)}" for key in different)
+    wants = ", ".join(f"{key}={wanted.get(key)}" for key in different)
+    has = ", ".join(f"{key}={found.get(key)}" for key in different)
+    raise RecordError(
+        f"Expected records with the feature of {preset.name}: {wants}. Received: {has} "
+        f"(from {records.root}). Extract the data with that feature."
+    )
+
+
+def check_labels(preset: Preset, records: Records) -> None:
+    """Check that records and a preset speak of the same labels; name those it does not know.
+
+    Raises:
+        RecordError: If they have no label in common.
+    """
+    labels = set(preset.task.labels_of(records.spec))
+    unknown = sorted(labels - set(preset.labels))
+    if len(unknown) == len(labels):
         raise RecordError(
-            f"Expected records with the feature of {preset.name}: {wants}. Received: {has} "
-            f"(from {records.root}). Extract the data with that feature."
+            f"Expected records with labels of {preset.name}: {', '.join(preset.labels[:9])} …. "
+            f"Received: {', '.join(unknown[:9])} (from {records.root})."
         )
+    if unknown:
+        names = ", ".join(unknown)
+        print(f"not known to {preset.name}, left out of the scores: {names}", file=sys.stderr)
 
 
 def table(scores: Sequence[Score], title: str) -> str:
@@ -114,7 +134,8 @@ def main(argv: list[str]) -> int:
     preset = from_preset(args.preset)
     records = records_for(args.data, args.root, preset.feature, quiet=args.quiet)
     folder = Path(args.preset)
-    out = args.out or (folder if folder.is_dir() else Path()) / "scores.csv"
+    name = "scores.csv" if args.split == "test" else f"scores-{args.split}.csv"
+    out = args.out or (folder if folder.is_dir() else Path()) / name
     scores = evaluate(preset, records, args.split, out, quiet=args.quiet)
     print(table(scores, f"{args.split} split"))
     print(out)

@@ -19,6 +19,7 @@ from kmir.errors import DatasetError, RecordError, UsageError
 from kmir.features.base import Feature, feature_class
 from kmir.lookup import find, known
 from kmir.records.spec import Manifest
+from kmir.records.stage import Staging
 from kmir.records.write import plan_records, write_records
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def extract(
         dtype: ``"float16"`` or ``"float32"``.
         seed: Of the split, where the data set publishes none.
         workers: Number of processes; default one a core.
-        overwrite: Remove records that stand in the folder, once the data set has been read.
+        overwrite: Remove what stands in the folder, once the data set has been read; but go on
+            with an unfinished extraction of the same.
         quiet: No progress bar.
 
     Returns:
@@ -61,18 +63,13 @@ def extract(
         UsageError: If there is no such data set, or it needs a root.
     """
     tracks = _tracks(dataset, root, dataset_options or {})
+    settings: dict[str, Any] = {"dataset": dataset, "dtype": dtype, "seed": seed}
     if overwrite:
-        _remove_records(out)
-    return write_records(
-        out,
-        tracks,
-        feature,
-        dataset=dataset,
-        dtype=dtype,
-        seed=seed,
-        workers=workers or cores(),
-        quiet=quiet,
-    )
+        *_, source = plan_records(tracks, feature, **settings)
+        if not Staging(out / ".staging", feature, dtype).holds(source):
+            _remove_records(out)
+    workers = workers or cores()
+    return write_records(out, tracks, feature, workers=workers, quiet=quiet, **settings)
 
 
 def _tracks(dataset: str, root: Path | None, dataset_options: Mapping[str, Any]) -> list[Track]:

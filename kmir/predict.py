@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -23,22 +24,29 @@ FORMATS = {"table": to_table, "csv": to_csv, "json": to_json}
 def gather(sources: Iterable[Path]) -> dict[Path, Path]:
     """Audio files to read, each with its path below the source that it came from.
 
+    Where two sources hold a file of the same path, both get the name of their folder before it.
+
     Args:
         sources: Files, and folders that are searched for audio.
 
     Raises:
         UsageError: If a source does not exist or a folder holds no audio.
     """
-    files: dict[Path, Path] = {}
+    found: dict[Path, list[Path]] = {}
     for source in sources:
         if not source.exists():
             raise UsageError(f"Expected an audio file or folder. Received: {source}, no such file.")
-        found = find_audio(source) if source.is_dir() else [source]
-        if not found:
+        files = find_audio(source) if source.is_dir() else [source]
+        if not files:
             raise UsageError(f"Expected a folder with audio. Received: {source}, which has none.")
-        base = source if source.is_dir() else source.parent
-        files.update({path: path.relative_to(base) for path in found})
-    return files
+        found.setdefault(source if source.is_dir() else source.parent, []).extend(files)
+    stems = {base: {f.relative_to(base).with_suffix("") for f in found[base]} for base in found}
+    count = Counter(stem for names in stems.values() for stem in names)
+    return {
+        path: Path(base.resolve().name if count[below.with_suffix("")] > 1 else "", below)
+        for base, files in found.items()
+        for path, below in ((path, path.relative_to(base)) for path in files)
+    }
 
 
 def predict(
@@ -58,6 +66,8 @@ def predict(
                 yield path, preset.features(path)
             except KmirError as error:
                 failed[path] = str(error)
+            except Exception as error:  # one bad file must not stop a thousand good ones
+                failed[path] = f"{path}: {type(error).__name__}: {error}"
 
     yield from preset.annotate(features())
 
@@ -84,6 +94,7 @@ def main(argv: list[str]) -> int:
     if args.out and args.out.is_file():
         parser.error(f"Expected a folder for --out. Received: {args.out}, which is a file.")
     files = gather(args.audio)
+    targets = _targets(files, args.format) if args.out else {}
     preset = from_preset(args.preset)
     top = args.top or (5 if args.format == "table" else None)
     failed: dict[Path, str] = {}
@@ -95,7 +106,6 @@ def main(argv: list[str]) -> int:
         disable=True if args.quiet else None,
     )
     if args.out:
-        targets = _targets(files, args.format)
         for path, annotations in predictions:
             target = args.out / targets[path]
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -113,10 +123,17 @@ def _targets(files: dict[Path, Path], form: str) -> dict[Path, Path]:
     """Where each file's annotations go: ``song.csv``, or ``song.mp3.csv`` where two would clash."""
     suffix = {"table": ".txt"}.get(form, f".{form}")
     short = [below.with_suffix(suffix) for below in files.values()]
-    return {
+    targets = {
         path: brief if short.count(brief) == 1 else below.with_name(below.name + suffix)
         for (path, below), brief in zip(files.items(), short, strict=True)
     }
+    for target, times in Counter(targets.values()).items():
+        if times > 1:
+            raise UsageError(
+                f"Expected audio with names of its own for --out. Received: {times} files for "
+                f"{target}. Give folders of different names, or one at a time."
+            )
+    return targets
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -62,8 +63,12 @@ class TrainConfig:
             if getattr(self, name) < 1:
                 raise UsageError(f"Expected {name} of 1 or more. Received: {getattr(self, name)}.")
         for name in ("learning_rate", "clip_norm"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise UsageError(f"Expected {name} above 0. Received: {getattr(self, name)}.")
+        if not 0 < self.plateau_factor < 1:
+            raise UsageError(f"Expected plateau_factor in (0, 1). Received: {self.plateau_factor}.")
+        if self.seed < 0 or (self.steps_per_epoch is not None and self.steps_per_epoch < 1):
+            raise UsageError("Expected a seed from 0 and steps_per_epoch of 1 or more, or none.")
 
 
 @dataclass(frozen=True)
@@ -119,8 +124,18 @@ def prepare(
     inputs = (training.clip_frames, *records.feature.shape)
     build = partial(module.build_model, config.model, inputs, task.outputs())
     keras.config.set_dtype_policy(dtype_policy(config.train.precision))
-    model = build()
-    keras.config.set_dtype_policy("float32")
+    try:
+        model = build()
+    except ValueError as error:  # Keras refuses a setting of the model
+        first_line = str(error).strip().splitlines()[0]
+        raise UsageError(f"Expected settings that {model_name} can be. {first_line}") from None
+    finally:
+        keras.config.set_dtype_policy("float32")
+    if inputs[0] is None and "mask" not in [tensor.name for tensor in model.inputs]:
+        raise UsageError(
+            f"Expected a clip length for {model_name}, which can't tell padding from music. "
+            "Received: clip_seconds = None."
+        )
     compile_model(model, task, records, config.train)
     return Run(module, config, records, task, training, validation, model, build)
 

@@ -36,12 +36,18 @@ class Story:
 
     @classmethod
     def begin(
-        cls, folder: Path, config: Any, records: Records, argv: Sequence[str] | None
+        cls,
+        folder: Path,
+        model_name: str,
+        config: Any,
+        records: Records,
+        argv: Sequence[str] | None,
     ) -> Story:
         """Write what is known before the first step.
 
         Args:
             folder: The run folder; made if it is not there.
+            model_name: Module of the model.
             config: All settings of the run.
             records: What it trains on.
             argv: The arguments of the command; None outside the command line.
@@ -51,7 +57,8 @@ class Story:
         """
         command = f"python -m kmir.train {'…' if argv is None else shlex.join(argv)}"
         manifest = sha256(records.root / "manifest.json")
-        settings = {"config": to_dict(config), "data": {"manifest_sha256": manifest}}
+        data = {"manifest_sha256": manifest}
+        settings = {"model": model_name, "config": to_dict(config), "data": data}
         _check_same_run(folder, settings)
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "config.json", settings)
@@ -63,13 +70,16 @@ class Story:
             "versions": {name: _version(name) for name in PACKAGES},
             "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }
-        story = cls(folder, command, facts, time.monotonic())
-        write_json(folder / "run.json", facts)
-        return story
+        path = folder / "run.json"
+        before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        facts |= {name: before[name] for name in ("started", "wall_seconds") if name in before}
+        write_json(path, facts)
+        return cls(folder, command, facts, time.monotonic())
 
     def end(self, scores: Sequence[Score]) -> None:
-        """Add the wall time (of this process, in seconds) and the scores."""
-        seconds = round(time.monotonic() - self.began, 1)
+        """Add the wall time in seconds, of all the processes that ended well, and the scores."""
+        before = self.facts.get("wall_seconds", 0.0)
+        seconds = round(before + time.monotonic() - self.began, 1)
         told = {"wall_seconds": seconds, "scores": [dataclasses.asdict(s) for s in scores]}
         write_json(self.folder / "run.json", self.facts | told)
 

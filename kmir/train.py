@@ -60,7 +60,7 @@ def train(
     config, records, model = run.config, run.records, run.model
 
     # === Run folder ===
-    story = Story.begin(workdir, config, records, argv)
+    story = Story.begin(workdir, run.module.__name__, config, records, argv)
     checkpoints = workdir / "checkpoints"
     log = RunLog(workdir / "log.csv")
     epochs_done = restore(model, checkpoints / "last.npz")

@@ -10,6 +10,7 @@ metric.
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -57,10 +58,12 @@ class PipelineConfig:
     mixup: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.clip_seconds is not None and self.clip_seconds <= 0:
+        if self.clip_seconds is not None and not 0 < self.clip_seconds < math.inf:
             raise UsageError(f"Expected clip_seconds above 0. Received: {self.clip_seconds}.")
-        if self.mixup < 0:
+        if not 0 <= self.mixup < math.inf:
             raise UsageError(f"Expected mixup of 0 or more. Received: {self.mixup}.")
+        if self.shuffle_buffer < 1:
+            raise UsageError(f"Expected shuffle_buffer of 1 or more. Got: {self.shuffle_buffer}.")
         if self.freq_mask_bins < 1 or self.time_mask_seconds <= 0:
             raise UsageError("Expected masks that span at least one bin and more than 0 seconds.")
 

@@ -130,7 +130,7 @@ def test_a_name_of_a_data_set_is_extracted_into_the_cache_once(
     other = records_for("folder", music, LogMel(n_mels=16), quiet=True)
     with (music / "tags.csv").open("a") as table:
         table.write("tone/0.flac,tone,train,\n")
-    soundfile.write(music / "tone" / "0.flac", np.zeros(8000), 8000)
+    soundfile.write(music / "tone" / "0.flac", np.full(8000, 0.5), 8000)
     more = records_for("folder", music, tiny_feature, quiet=True)
     assert len({first.root, other.root, more.root}) == 3
     assert more.manifest.splits["train"].tracks == 7

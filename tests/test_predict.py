@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,15 @@ def test_names_that_would_clash_keep_their_suffix(
     assert found == ["more/noise.txt", "tone.flac.txt", "tone.wav.txt"]
 
 
+def test_two_sources_with_a_file_of_one_name(preset: Path, music: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "tone.wav", np.full(8000, 0.1), 8000)
+    out = tmp_path / "tags"
+    argv = [str(preset), str(tmp_path / "tone.wav"), str(music), "--out", str(out)]
+    assert command.run(predict.main, argv) == 0
+    found = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.txt"))
+    assert found == ["more/noise.txt", "music/tone.txt", f"{tmp_path.name}/tone.txt"]
+
+
 def test_bad_files_among_good_ones(
     preset: Path, music: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -87,10 +97,10 @@ def test_bad_files_among_good_ones(
     assert command.run(predict.main, [str(preset), str(music), "--format", "csv"]) == 1
     told = capsys.readouterr()
     done = {Path(row["file"]).name for row in csv.DictReader(io.StringIO(told.out))}
-    assert done == {"tone.wav", "noise.mp3", "silent.wav"}
+    assert done == {"tone.wav", "noise.mp3"}
     lines = told.err.strip().splitlines()
-    assert len(lines) == 3
-    for line, name in zip(lines, ["broken.mp3", "empty.wav", "holes.wav"], strict=True):
+    names = ["broken.mp3", "empty.wav", "holes.wav", "silent.wav"]
+    for line, name in zip(lines, names, strict=True):
         assert line.startswith("kmir: error: Expected ")
         assert name in line
 
@@ -152,6 +162,32 @@ def test_evaluating_a_preset(
     argv[4] = "tset"
     assert command.run(evaluate.main, argv) == 1
     assert "Did you mean 'test'?" in capsys.readouterr().err
+
+
+def test_labels_that_the_preset_does_not_know(
+    preset: Path, tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from kmir.extract import extract
+
+    feature = from_preset(preset).feature
+    table = (tiny_folder / "tags.csv").read_text()
+    odd = "".join(f"tone/{i}.wav,odd\n" for i in range(4))
+    for name, text, code, line in (
+        ("some", table.replace("loud", "soft"), 0, "left out of the scores: soft"),
+        (
+            "none",
+            "file,tags\n" + "".join(f"tone/{i}.wav,odd\n" for i in range(4)),
+            1,
+            "Received: odd",
+        ),
+    ):
+        root = tmp_path / name
+        shutil.copytree(tiny_folder, root)
+        (root / "tags.csv").write_text(text)
+        extract("folder", root, tmp_path / f"{name} records", feature, workers=1, quiet=True)
+        argv = [str(preset), "--data", str(tmp_path / f"{name} records")]
+        assert command.run(evaluate.main, [*argv, "--out", str(tmp_path / "s.csv")]) == code
+        assert line in capsys.readouterr().err
 
 
 def test_records_of_another_feature_are_refused(

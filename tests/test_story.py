@@ -42,9 +42,10 @@ def _told(folder: Path, name: str = "run.json") -> dict[str, Any]:
 def test_a_run_begins_with_settings_data_and_versions(records: Records, tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "one"
     argv = ["zoo.crnn_tagger", "--workdir", "my runs/1"]
-    story = Story.begin(folder, Config(), records, argv)
+    story = Story.begin(folder, "zoo.gru", Config(), records, argv)
     assert _told(folder, "config.json") == {
         "config": {"train": {"epochs": 3, "learning_rate": 0.001}, "filters": [64, 128]},
+        "model": "zoo.gru",
         "data": {"manifest_sha256": sha256(records.root / "manifest.json")},
     }
     told = _told(folder)
@@ -62,12 +63,15 @@ def test_a_run_begins_with_settings_data_and_versions(records: Records, tmp_path
 
 
 def test_without_a_command_line_the_command_is_left_open(records: Records, tmp_path: Path) -> None:
-    assert Story.begin(tmp_path, Config(), records, None).command == "python -m kmir.train …"
+    assert (
+        Story.begin(tmp_path, "zoo.gru", Config(), records, None).command
+        == "python -m kmir.train …"
+    )
     assert _told(tmp_path)["command"] == "python -m kmir.train …"
 
 
 def test_a_run_ends_with_its_time_and_scores(records: Records, tmp_path: Path) -> None:
-    story = Story.begin(tmp_path, Config(), records, [])
+    story = Story.begin(tmp_path, "zoo.gru", Config(), records, [])
     story.end([Score("roc_auc", 0.9, 0.8, 1.0, 0.5), Score("f1", 0.5, 0.25, 0.75)])
     told = _told(tmp_path)
     assert told.pop("scores") == [
@@ -85,7 +89,7 @@ def test_the_commit_is_that_of_where_the_run_was_started(
     repository.mkdir()
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     monkeypatch.chdir(repository)
-    assert Story.begin(tmp_path / "outside", Config(), records, []).facts["git"] is None
+    assert Story.begin(tmp_path / "outside", "zoo.gru", Config(), records, []).facts["git"] is None
 
     def git(*argv: str) -> str:
         identity = ["-c", "user.name=kmir", "-c", "user.email=kmir@example.org"]
@@ -97,20 +101,20 @@ def test_the_commit_is_that_of_where_the_run_was_started(
     git("add", "model.py")
     git("commit", "--quiet", "--message", "first")
     commit = git("rev-parse", "HEAD")
-    assert Story.begin(tmp_path / "inside", Config(), records, []).facts["git"] == commit
+    assert Story.begin(tmp_path / "inside", "zoo.gru", Config(), records, []).facts["git"] == commit
     (repository / "model.py").write_text("2")
-    dirty = Story.begin(tmp_path / "changed", Config(), records, []).facts["git"]
+    dirty = Story.begin(tmp_path / "changed", "zoo.gru", Config(), records, []).facts["git"]
     assert dirty == f"{commit}-dirty"
     monkeypatch.setenv("PATH", str(tmp_path))  # no git at all
-    assert Story.begin(tmp_path / "no_git", Config(), records, []).facts["git"] is None
+    assert Story.begin(tmp_path / "no_git", "zoo.gru", Config(), records, []).facts["git"] is None
 
 
 def test_a_run_goes_on_with_the_same_settings_and_more_epochs(
     records: Records, tmp_path: Path
 ) -> None:
-    Story.begin(tmp_path, Config(), records, [])
-    Story.begin(tmp_path, Config(), records, [])
-    Story.begin(tmp_path, Config(Train(epochs=9)), records, [])
+    Story.begin(tmp_path, "zoo.gru", Config(), records, [])
+    Story.begin(tmp_path, "zoo.gru", Config(), records, [])
+    Story.begin(tmp_path, "zoo.gru", Config(Train(epochs=9)), records, [])
     assert _told(tmp_path, "config.json")["config"]["train"]["epochs"] == 9
 
 
@@ -125,22 +129,24 @@ def test_a_run_goes_on_with_the_same_settings_and_more_epochs(
 def test_a_run_with_other_settings_is_refused(
     records: Records, tmp_path: Path, config: Any, name: str, before: str, now: str
 ) -> None:
-    Story.begin(tmp_path, Config(), records, [])
+    Story.begin(tmp_path, "zoo.gru", Config(), records, [])
     kept = (tmp_path / "config.json").read_bytes()
     message = (
         f"Expected to go on with the run in {tmp_path}, where {name} = {before}. "
         f"Received: {now}. Give another --workdir, or remove the folder."
     )
     with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
-        Story.begin(tmp_path, config, records, [])
+        Story.begin(tmp_path, "zoo.gru", config, records, [])
     assert (tmp_path / "config.json").read_bytes() == kept
 
 
 def test_a_run_on_other_data_is_refused(records: Records, tmp_path: Path) -> None:
-    Story.begin(tmp_path / "run", Config(), records, [])
+    Story.begin(tmp_path / "run", "zoo.gru", Config(), records, [])
     copied = shutil.copytree(records.root, tmp_path / "moved")
-    Story.begin(tmp_path / "run", Config(), Records.open(copied), [])  # the same data elsewhere
+    Story.begin(
+        tmp_path / "run", "zoo.gru", Config(), Records.open(copied), []
+    )  # the same data elsewhere
     manifest = json.loads((copied / "manifest.json").read_text())
     (copied / "manifest.json").write_text(json.dumps(manifest | {"source": "other"}))
     with pytest.raises(UsageError, match=r"where data\.manifest_sha256 = [0-9a-f]{64}\. Received"):
-        Story.begin(tmp_path / "run", Config(), Records.open(copied), [])
+        Story.begin(tmp_path / "run", "zoo.gru", Config(), Records.open(copied), [])

@@ -247,4 +247,6 @@ def _row(header: list[str], cells: list[str], line: int) -> _Row | str:
     if split is not None and split not in SPLITS:
         return f"Expected a split of {', '.join(SPLITS)}, or nothing. Received: '{split}'."
     tags = dict.fromkeys(tag.strip() for tag in cell["tags"].split("|") if tag.strip())
+    if broken := next((tag for tag in tags if not tag.isprintable()), None):
+        return f"Expected tags on one line, of printable characters. Received: {broken!r}."
     return _Row(line, file, tuple(tags), split, cell.get("group", ""))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kmir.annotations import Annotations
+from kmir.errors import DatasetError
 
 SPLITS = ("train", "validation", "test")
 
@@ -37,9 +38,9 @@ class Track:
 
     def __post_init__(self) -> None:
         if (self.audio is None) == (self.features is None):
-            raise ValueError(f"Expected either audio or features for track '{self.id}'.")
+            raise DatasetError(f"Expected either audio or features for track '{self.id}'.")
         if self.split is not None and self.split not in SPLITS:
-            raise ValueError(
+            raise DatasetError(
                 f"Expected a split of {SPLITS} for track '{self.id}'. Received: '{self.split}'."
             )
         if not self.group:

@@ -6,14 +6,18 @@ import abc
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from kmir.errors import AudioError, RecordError, nearest
+from kmir.features import audio
 from kmir.lookup import find_class
+
+SILENT = 1e-5  # a peak below -100 dB of full scale: less than the last bit of 16
 
 
 class Feature(abc.ABC):
@@ -83,6 +87,36 @@ class Feature(abc.ABC):
                 f"{samples.shape}; make them so with kmir.features.audio.from_array."
             )
         return self.from_blocks([samples.astype(np.float32, copy=False)], len(samples))
+
+    def from_file(self, path: Path | str, dtype: DTypeLike = np.float32) -> np.ndarray:
+        """Features of an audio file, read block by block.
+
+        Args:
+            path: In any format, rate and number of channels.
+            dtype: Of the result.
+
+        Returns:
+            ``(frames, *shape)``.
+
+        Raises:
+            AudioError: If the file can't be read, or nothing sounds in it.
+        """
+        loudest = 0.0
+
+        def heard() -> Iterator[np.ndarray]:
+            nonlocal loudest
+            for block in audio.blocks(path, self.sample_rate):
+                loudest = max(loudest, float(np.abs(block).max(initial=0.0)))
+                yield block
+
+        expected = int(audio.duration(path) * self.sample_rate)
+        features = self.from_blocks(heard(), expected, dtype)
+        if loudest < SILENT:
+            raise AudioError(
+                f"Expected audio in which something sounds. Received: {path}, which is silent; "
+                "leave it out or record it again."
+            )
+        return features
 
     def frames(self, seconds: float) -> int:
         """Number of frames that cover a duration: 29.12 s at 12 kHz, hop 256 → 1366."""

@@ -45,7 +45,9 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
                 counted = stack.enter_context(
                     _Stream(stack.enter_context(_Unmeasured(os.fspath(path))))
                 )
+                # Counted, or told by a header that knows: not an estimate from the file's size.
                 sound = counted if counted.frames > sound.frames else sound
+                sound.promised = counted.frames
         yield sound
 
 
@@ -63,11 +65,18 @@ def decoded(sound: soundfile.SoundFile, path: Path, size: int) -> Iterator[np.nd
                 f"({error.error_string.rstrip('.')}); convert it or fetch it again."
             ) from None
         if not len(block):
-            return
+            break
         mono = mixed(block)
         check_finite(mono, path, done)
         done += len(mono)
         yield mono
+    missing = getattr(sound, "promised", done) - done
+    if missing > max(sound.samplerate, 0.05 * done):
+        seconds, promised = done / sound.samplerate, (done + missing) / sound.samplerate
+        raise AudioError(
+            f"Expected audio that can be decoded to its end. Received: {path}, {seconds:.1f} s of "
+            f"the {promised:.1f} s that its header promises; fetch it again."
+        )
 
 
 def mixed(samples: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 from typing import BinaryIO
 
+from kmir import integrity
 from kmir.cache import cache_dir
 from kmir.errors import PresetError
 
@@ -38,7 +39,7 @@ def fetch(preset: str, filename: str, *, url: str, sha256: str) -> Path:
     """
     path = cache_dir() / preset / filename
     if path.is_file():
-        received = _file_sha256(path)
+        received = integrity.sha256(path)
         if received != sha256:
             raise PresetError(
                 f"Expected {path} to have sha256 {sha256}. Received: {received}. "
@@ -77,8 +78,3 @@ def _download(url: str, file: BinaryIO) -> str:
             digest.update(chunk)
             file.write(chunk)
     return digest.hexdigest()
-
-
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -92,9 +92,7 @@ class Preset:
     ) -> np.ndarray:
         """Features of one recording, ``(frames, *shape)`` float16, as records hold them."""
         if isinstance(source, Path | str):
-            expected = int(audio.duration(source) * self.feature.sample_rate)
-            blocks = audio.blocks(source, self.feature.sample_rate)
-            return self.feature.from_blocks(blocks, expected, np.float16)
+            return self.feature.from_file(source, np.float16)
         if sample_rate is None:
             raise PresetError("Expected the sample rate of the samples. Received: none.")
         samples = audio.from_array(source, sample_rate, self.feature.sample_rate)

@@ -91,7 +91,7 @@ def from_preset(name: str | Path) -> Preset:
         raise PresetError(
             f"Expected {error} in {folder / 'config.json'}. Received: none."
         ) from None
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         first_line = str(error).strip().splitlines()[0]
         raise PresetError(
             f"Expected weights that fit the model of {folder}. Received: {first_line}"

@@ -43,6 +43,11 @@ class Records:
         root = Path(root)
         manifest = read_manifest(root)
         spec, feature = read_spec(root)
+        if sha256(root / "spec.json") != manifest.spec_sha256:
+            raise RecordError(
+                f"Expected {root / 'spec.json'} as it was written with these shards. Received: "
+                "another. Extract again with --overwrite, or copy the folder again."
+            )
         records = cls(root, spec, feature, manifest)
         for shard in records.shards():
             path = root / shard.file

@@ -87,11 +87,13 @@ class Manifest:
 
     Args:
         source: Hash of the spec and the tracks that the records were asked for.
+        spec_sha256: Hash of ``spec.json``, which says how to read the shards.
         splits: By name.
         failed: Reason by track id, for tracks that could not be read.
     """
 
     source: str
+    spec_sha256: str
     splits: Mapping[str, Split]
     failed: dict[str, str]
     format: int = FORMAT

@@ -20,7 +20,6 @@ from tqdm import tqdm
 
 from kmir.datasets import Track
 from kmir.errors import AudioError, KmirError, RecordError
-from kmir.features import audio
 from kmir.features.base import Feature
 
 
@@ -45,14 +44,21 @@ class Staging:
             RecordError: If it was left by a run over other data or with other settings.
         """
         stamp = self.folder / "source"
-        if stamp.exists() and stamp.read_text() != source:
+        if stamp.exists() and not self.holds(source):
             raise RecordError(
                 f"Expected to go on with the extraction begun in {self.folder.parent}. Received: "
                 "other data, feature or settings. Give the same ones, or add --overwrite."
             )
         if not stamp.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
-            stamp.write_text(source)
+            temporary = stamp.with_suffix(".tmp")
+            temporary.write_text(source)
+            temporary.replace(stamp)
+
+    def holds(self, source: str) -> bool:
+        """Whether an unfinished extraction of just this stands here."""
+        stamp = self.folder / "source"
+        return stamp.exists() and stamp.read_text() == source
 
     def close(self) -> None:
         """Remove the folder, if it is there."""
@@ -95,9 +101,7 @@ class Staging:
                 finite.
         """
         if track.audio is not None:
-            expected = int(audio.duration(track.audio) * self.feature.sample_rate)
-            blocks = audio.blocks(track.audio, self.feature.sample_rate)
-            stored = self.feature.from_blocks(blocks, expected, self.dtype)
+            stored = self.feature.from_file(track.audio, self.dtype)
         else:
             assert track.features is not None  # Track guarantees one of the two
             with np.errstate(over="ignore"):  # told below

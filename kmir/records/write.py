@@ -20,7 +20,7 @@ import numpy as np
 from kmir.datasets import SPLITS, Track
 from kmir.errors import DatasetError, RecordError
 from kmir.features.base import Feature
-from kmir.integrity import sha256, write_json
+from kmir.integrity import sha256, sketch, write_json
 from kmir.records.spec import Manifest, Shard, Spec, Split, read_manifest
 from kmir.records.splits import assign_splits
 from kmir.records.stage import Staging
@@ -71,14 +71,14 @@ def write_records(
     if not readable:
         reasons = "\n".join(f"  {reason}" for reason in failed.values())
         raise RecordError(f"Expected at least one readable track. Received: none.\n{reasons}")
-    for stale in out.glob("*.tfrecord"):
+    for stale in out.glob("*-[0-9]*-of-[0-9]*.tfrecord"):  # of a run that was killed
         stale.unlink()
     written = {}
     for split in SPLITS:
         if members := [track for track in readable if splits[track.id] == split]:
             written[split] = _write_split(out, split, members, staging)
-    manifest = Manifest(source, written, failed)
     write_json(out / "spec.json", dataclasses.asdict(spec))
+    manifest = Manifest(source, sha256(out / "spec.json"), written, failed)
     write_json(out / "manifest.json", dataclasses.asdict(manifest))
     staging.close()
     return manifest
@@ -118,8 +118,8 @@ def _source(spec: Spec, tracks: Sequence[Track], splits: dict[str, str]) -> str:
     """Hash of all that decides what the shards will hold."""
     digest = hashlib.sha256(json.dumps(dataclasses.asdict(spec), sort_keys=True).encode())
     for track in tracks:
-        size = track.audio.stat().st_size if track.audio and track.audio.exists() else None
-        line = [track.id, splits[track.id], track.annotations.to_json(), size]
+        audio = sketch(track.audio) if track.audio and track.audio.is_file() else None
+        line = [track.id, splits[track.id], track.annotations.to_json(), audio]
         digest.update(json.dumps(line).encode())
     return digest.hexdigest()
 

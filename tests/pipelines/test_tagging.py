@@ -33,7 +33,7 @@ def tagged(*labels: str, scores: Any = None) -> Annotations:
 
 def train_split(counts: dict[str, int], tracks: int) -> Manifest:
     split = Split(tracks, ((9, tracks),), counts, one_tag_each=False, shards=())
-    return Manifest("", {"train": split}, {})
+    return Manifest("", "", {"train": split}, {})
 
 
 # === Both ways ===

@@ -125,6 +125,14 @@ def test_shards_that_changed_places_are_found(copied: Path) -> None:
         Records.open(copied).verify()
 
 
+def test_a_spec_that_was_changed_is_refused(tiny_records: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(tiny_records, tmp_path / "copy")
+    spec = (copy / "spec.json").read_text()
+    (copy / "spec.json").write_text(spec.replace('"n_mels": 32', '"n_mels": 64'))
+    with pytest.raises(RecordError, match=r"spec\.json as it was written with these shards"):
+        Records.open(copy)
+
+
 @pytest.mark.parametrize("name", ["spec.json", "manifest.json"])
 def test_records_of_another_format_are_refused(copied: Path, name: str) -> None:
     path = copied / name

@@ -312,6 +312,12 @@ def test_an_audio_file_that_changed_makes_other_records(
         write_records(out, list(folder_tracks(music)), tiny_feature, dataset="folder", quiet=True)
 
 
+def test_a_file_of_somebody_elses_stays(tmp_path: Path) -> None:
+    (tmp_path / "mine.tfrecord").write_bytes(b"precious")
+    _write(tmp_path, _some(3))
+    assert (tmp_path / "mine.tfrecord").read_bytes() == b"precious"
+
+
 def test_shards_of_a_run_that_was_killed_do_not_stay(tmp_path: Path) -> None:
     (tmp_path / "train-00000-of-00099.tfrecord").write_bytes(b"left")
     (tmp_path / "train-00000-of-00004.tfrecord.tmp").write_bytes(b"left")
