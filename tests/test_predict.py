@@ -174,12 +174,7 @@ def test_labels_that_the_preset_does_not_know(
     odd = "".join(f"tone/{i}.wav,odd\n" for i in range(4))
     for name, text, code, line in (
         ("some", table.replace("loud", "soft"), 0, "left out of the scores: soft"),
-        (
-            "none",
-            "file,tags\n" + "".join(f"tone/{i}.wav,odd\n" for i in range(4)),
-            1,
-            "Received: odd",
-        ),
+        ("none", f"file,tags\n{odd}", 1, "Received: odd"),
     ):
         root = tmp_path / name
         shutil.copytree(tiny_folder, root)
