@@ -23,8 +23,8 @@ ROOMS = {
     "feature": "kmir.features",
 }
 # Modules of a room that are its furniture, not something to ask for by name.
-FURNITURE = {
-    "model": {"studies", "presets"},
+FURNITURE: dict[str, set[str]] = {
+    "model": set(),
     "task": {"base", "augment", "stream"},
     "data set": {"track"},
     "feature": {"base", "audio", "decoding"},

@@ -76,7 +76,7 @@ def tracks(root: Path) -> Iterator[Track]:
     return iter(found)
 
 
-def _annotations(audio: Path, tags: tuple[str, ...]) -> Annotations:
+def _annotations(tags: tuple[str, ...]) -> Annotations:
     """All that is known of one audio file."""
     return Annotations(tags=Tags(tags))
 
@@ -104,8 +104,7 @@ def _from_folders(root: Path, audio: dict[str, Path], problems: list[str]) -> li
         if "/" not in name
     ]
     return [
-        Track(name, _annotations(path, (name.split("/")[0],)), audio=path)
-        for name, path in audio.items()
+        Track(name, _annotations((name.split("/")[0],)), audio=path) for name, path in audio.items()
     ]
 
 
@@ -150,7 +149,7 @@ def _from_table(root: Path, audio: dict[str, Path], problems: list[str]) -> list
     return [
         Track(
             row.file,
-            _annotations(root / row.file, row.tags),
+            _annotations(row.tags),
             audio=root / row.file,
             group=row.group,
             split=row.split or splits.get(row.group),

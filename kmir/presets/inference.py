@@ -64,7 +64,7 @@ def windows(features: np.ndarray, length: int | None, silence: float) -> Iterato
         yield {"features": np.pad(clip, padding, constant_values=silence), "mask": mask}
 
 
-def run(
+def clip_outputs(
     model: keras.Model,
     tracks: Iterable[tuple[K, np.ndarray]],
     *,

@@ -14,7 +14,7 @@ from kmir.annotations import Annotations
 from kmir.errors import PresetError
 from kmir.features import audio
 from kmir.features.base import Feature
-from kmir.presets.inference import run, stitched
+from kmir.presets.inference import clip_outputs, stitched
 
 K = TypeVar("K")
 
@@ -84,7 +84,7 @@ class Preset:
         layer = self.model.get_layer("embedding")
         body = keras.Model(self.model.inputs, {"embedding": layer.output})
         features = self.features(source, sample_rate)
-        (_, outputs), *_ = run(body, [(0, features)], silence=self.feature.silence)
+        (_, outputs), *_ = clip_outputs(body, [(0, features)], silence=self.feature.silence)
         return outputs["embedding"].astype(np.float32)
 
     def features(
@@ -113,7 +113,7 @@ class Preset:
                 lengths.append(len(features))
                 yield key, features
 
-        for key, outputs in run(self.model, counted(), silence=self.feature.silence):
+        for key, outputs in clip_outputs(self.model, counted(), silence=self.feature.silence):
             frames = lengths.pop(0)
             whole = {
                 name: outputs[name].mean(axis=0)

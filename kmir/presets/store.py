@@ -24,7 +24,7 @@ from kmir.integrity import sha256, write_json
 from kmir.lookup import find
 from kmir.presets.card import card_text
 from kmir.presets.fetch import fetch
-from kmir.presets.inference import run
+from kmir.presets.inference import clip_outputs
 from kmir.presets.preset import Preset
 
 WEIGHTS = "model.weights.h5"
@@ -149,7 +149,7 @@ def save_preset(
 
 def outputs_of(preset: Preset, features: np.ndarray) -> dict[str, np.ndarray]:
     """Outputs of the model, by name, for the features of one recording."""
-    (_, outputs), *_ = run(preset.model, [(0, features)], silence=preset.feature.silence)
+    (_, outputs), *_ = clip_outputs(preset.model, [(0, features)], silence=preset.feature.silence)
     return outputs
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmir.presets import inference
-from kmir.presets.inference import run, stitched, windows
+from kmir.presets.inference import clip_outputs, stitched, windows
 
 SILENCE = -7.0
 LENGTH = 6
@@ -66,7 +66,7 @@ def test_tracks_come_back_in_order_whatever_the_batch(
     monkeypatch.setattr(inference, "BATCH_FRAMES", batch_frames)
     lengths = [3, 6, 7, 20, 1, 12]
     tracks = [(f"track {n}", ramp(n, start=100 * n)) for n in lengths]
-    found = list(run(averaging(mask=mask), tracks, silence=SILENCE))
+    found = list(clip_outputs(averaging(mask=mask), tracks, silence=SILENCE))
     assert [key for key, _ in found] == [key for key, _ in tracks]
     for (_, outputs), (_, track) in zip(found, tracks, strict=True):
         cut = list(windows(track, LENGTH, SILENCE))
@@ -76,13 +76,13 @@ def test_tracks_come_back_in_order_whatever_the_batch(
 
 
 def test_equal_keys_are_not_one_track() -> None:
-    found = list(run(averaging(), [("same", ramp(3)), ("same", ramp(9))], silence=SILENCE))
+    found = list(clip_outputs(averaging(), [("same", ramp(3)), ("same", ramp(9))], silence=SILENCE))
     assert [len(outputs["mean"]) for _, outputs in found] == [1, 2]
 
 
 def test_a_model_without_a_length_reads_tracks_whole() -> None:
     model = averaging(None, mask=True)
-    for frames, outputs in run(model, [(n, ramp(n)) for n in (5, 11, 5)], silence=SILENCE):
+    for frames, outputs in clip_outputs(model, [(n, ramp(n)) for n in (5, 11, 5)], silence=SILENCE):
         assert outputs["frames"].shape == (1, frames, 2)
         assert outputs["mean"][0, 0] == pytest.approx((frames - 1) / 2)
 
@@ -90,7 +90,7 @@ def test_a_model_without_a_length_reads_tracks_whole() -> None:
 def test_one_output_has_its_name_too() -> None:
     features = keras.Input((LENGTH, 2), name="features")
     tags = keras.layers.Dense(3, name="tags")(keras.layers.Flatten()(features))
-    ((_, outputs),) = run(keras.Model(features, tags), [(0, ramp(8))], silence=0)
+    ((_, outputs),) = clip_outputs(keras.Model(features, tags), [(0, ramp(8))], silence=0)
     assert {name: value.shape for name, value in outputs.items()} == {"tags": (2, 3)}
 
 
@@ -104,14 +104,14 @@ def test_tracks_are_taken_as_they_are_needed(monkeypatch: pytest.MonkeyPatch) ->
             taken.append(number)
             yield number, ramp(LENGTH)
 
-    found = run(averaging(), tracks(), silence=SILENCE)
+    found = clip_outputs(averaging(), tracks(), silence=SILENCE)
     next(found)
     assert len(taken) <= 4
     assert len(list(found)) == 49
 
 
 def test_no_tracks_give_nothing() -> None:
-    assert list(run(averaging(), [], silence=0)) == []
+    assert list(clip_outputs(averaging(), [], silence=0)) == []
 
 
 @given(st.integers(1, 60), st.integers(1, 20))
