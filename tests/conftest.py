@@ -6,11 +6,16 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import soundfile
 
 from kmir.features.log_mel import LogMel
+
+# The same examples in every run, and no time limit on one: machines that test are shared and noisy.
+hypothesis.settings.register_profile("kmir", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("kmir")
 
 SAMPLE_RATE = 8000
 SPLITS = ("train", "train", "validation", "test")

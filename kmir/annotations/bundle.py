@@ -53,10 +53,7 @@ class Annotations:
             bundle[name] = (
                 value
                 if isinstance(value, float)
-                else {
-                    part.name: np.asarray(getattr(value, part.name)).tolist()
-                    for part in fields(value)
-                }
+                else {part.name: _plain(getattr(value, part.name)) for part in fields(value)}
             )
         return json.dumps(bundle, sort_keys=True, separators=(",", ":"))
 
@@ -81,3 +78,8 @@ class Annotations:
         return isinstance(other, Annotations) and self.to_json() == other.to_json()
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def _plain(values: np.ndarray | tuple[str, ...]) -> list[float] | list[str]:
+    # Not NumPy for texts: its strings lose a NUL at their end.
+    return values.tolist() if isinstance(values, np.ndarray) else list(values)
