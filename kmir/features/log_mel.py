@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -259,8 +260,11 @@ def _window(n_fft: int) -> np.ndarray:
 @lru_cache(maxsize=16)
 def _filter_bank(feature: LogMel) -> Any:
     """Mel filters, ``(n_mels, 1 + n_fft // 2)``; sparse, since a bin is in two bands at most."""
-    import librosa
     from scipy.sparse import csr_array
+
+    with warnings.catch_warnings():  # in a notebook, a progress bar that nobody asked for complains
+        warnings.simplefilter("ignore")
+        import librosa.filters
 
     filters = librosa.filters.mel(
         sr=feature.sample_rate,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -76,16 +77,20 @@ class Preset:
             AudioError: If the audio can't be used.
             PresetError: If the model has no layer of the name ``embedding``.
         """
+        features = self.features(source, sample_rate)
+        (_, outputs), *_ = clip_outputs(self._body, [(0, features)], silence=self.feature.silence)
+        return outputs["embedding"].astype(np.float32)
+
+    @cached_property
+    def _body(self) -> keras.Model:
+        # Made once: another model for every recording would be traced anew each time.
         if "embedding" not in {layer.name for layer in self.model.layers}:
             raise PresetError(
                 f"Expected a layer named 'embedding' in the model of {self.name}. Received: none. "
                 "Name the one that the last layer reads."
             )
         layer = self.model.get_layer("embedding")
-        body = keras.Model(self.model.inputs, {"embedding": layer.output})
-        features = self.features(source, sample_rate)
-        (_, outputs), *_ = clip_outputs(body, [(0, features)], silence=self.feature.silence)
-        return outputs["embedding"].astype(np.float32)
+        return keras.Model(self.model.inputs, {"embedding": layer.output})
 
     def features(
         self, source: Path | str | np.ndarray, sample_rate: int | None = None
