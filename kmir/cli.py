@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 
 from kmir import command
 from kmir.errors import UsageError, nearest
@@ -34,7 +33,3 @@ def dispatch(argv: list[str]) -> int:
 def main() -> int:
     """Entry point of the console command."""
     return command.run(dispatch)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -59,10 +60,21 @@ def evaluate(
             rows.append({"track": track} | preset.task.score(reference, estimate))
             bar.update()
     scores, per_label = preset.task.summarise(references, estimates)
+    if missing := undefined(per_label):
+        print(f"every track or none has: {', '.join(missing)} (no areas)", file=sys.stderr)
     rows.append({"track": "mean"} | {score.name: score.value for score in scores})
     _write(out, rows)
     _write(out.with_name(f"{out.stem}_per_label.csv"), per_label)
     return list(scores)
+
+
+def undefined(per_label: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Labels that have no score, by their name in the first column."""
+    return [
+        str(next(iter(row.values())))
+        for row in per_label
+        if any(isinstance(value, float) and math.isnan(value) for value in row.values())
+    ]
 
 
 def check_feature(preset: Preset, records: Records) -> None:

@@ -61,9 +61,11 @@ def find(kind: str, name: str) -> ModuleType:
     if dotted.startswith(f"{room}.") and bare in known(kind):
         return importlib.import_module(dotted)
     if dotted.startswith(f"{room}.") or not _exists(dotted):
-        raise UsageError(
-            f"Expected the name of a {kind}. Received: '{name}'. {nearest(bare, known(kind))}"
+        own = (
+            "" if dotted.startswith(f"{room}.") else " (no module of that name is found from here)"
         )
+        remedy = nearest(bare, known(kind))
+        raise UsageError(f"Expected the name of a {kind}. Received: '{name}'{own}. {remedy}")
     return importlib.import_module(dotted)
 
 

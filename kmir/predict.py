@@ -91,8 +91,8 @@ def main(argv: list[str]) -> int:
         parser.error("Expected a preset and audio: kmir predict PRESET song.mp3 folder/")
     if args.top is not None and args.top < 1:
         parser.error(f"Expected --top of 1 or more. Received: {args.top}.")
-    if args.out and args.out.is_file():
-        parser.error(f"Expected a folder for --out. Received: {args.out}, which is a file.")
+    if args.out and (args.out.is_file() or args.out.suffix in (".csv", ".json", ".txt")):
+        parser.error(f"Expected a folder for --out. Received: {args.out}; for one file: > FILE")
     files = gather(args.audio)
     targets = _targets(files, args.format) if args.out else {}
     preset = from_preset(args.preset)

@@ -131,7 +131,13 @@ def prepare(
         raise UsageError(f"Expected settings that {model_name} can be. {first_line}") from None
     finally:
         keras.config.set_dtype_policy("float32")
-    if inputs[0] is None and "mask" not in [tensor.name for tensor in model.inputs]:
+    names = {tensor.name for tensor in model.inputs}
+    if "features" not in names or names - {"features", "mask"}:
+        raise UsageError(
+            f"Expected {model_name} to have an input named 'features', and if it wants one 'mask'. "
+            f"Received: {', '.join(sorted(names))}."
+        )
+    if inputs[0] is None and "mask" not in names:
         raise UsageError(
             f"Expected a clip length for {model_name}, which can't tell padding from music. "
             "Received: clip_seconds = None."

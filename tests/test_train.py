@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 import pytest
 
+import zoo
 from kmir import command, train
 from kmir.presets import check_golden, from_preset
 
@@ -196,6 +197,22 @@ def test_a_folder_of_another_run_is_refused(
     argv = ["crnn_tagger", "--data", str(tiny_records), "--workdir", str(finished), *words]
     assert command.run(train.main, argv) == 2
     assert "config.train.seed = 0. Received: 5" in capsys.readouterr().err
+
+
+def test_a_model_with_another_input_is_refused(
+    tiny_records: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    source = (Path(zoo.__path__[0]) / "crnn_tagger.py").read_text()
+    (tmp_path / "odd_tagger").mkdir()
+    (tmp_path / "odd_tagger" / "model.py").write_text(source.replace('"features"', '"feats"'))
+    monkeypatch.syspath_prepend(tmp_path)
+    argv = ["odd_tagger.model", "--data", str(tiny_records), "--workdir", str(tmp_path / "run")]
+    assert command.run(train.main, argv) == 2
+    assert "an input named 'features'" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_diverged_run_says_so(

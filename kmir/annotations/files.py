@@ -55,7 +55,7 @@ def to_table(files: Mapping[str, Annotations], top: int | None = 5) -> str:
         lines.append(file)
         for tag, score in zip(tags.labels, tags.scores, strict=True):
             lines.append(f"  {tag:{width}}  {score:.3f}  {'█' * round(score * BAR_WIDTH)}".rstrip())
-    return "\n".join(lines) + "\n"
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _tags(annotations: Annotations, top: int | None) -> Tags:

@@ -143,7 +143,7 @@ def save_preset(
     np.savez_compressed(folder / "golden.npz", **arrays)
     files = [WEIGHTS, "labels.txt", "golden.npz"]
     config["sha256"] = {file: sha256(folder / file) for file in files}
-    (folder / "README.md").write_text(card_text(folder.name, config, preset.labels), "utf-8")
+    (folder / "README.md").write_text(card_text(preset.name, config, preset.labels), "utf-8")
     write_json(folder / "config.json", config)
 
 
