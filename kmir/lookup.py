@@ -61,11 +61,10 @@ def find(kind: str, name: str) -> ModuleType:
     if dotted.startswith(f"{room}.") and bare in known(kind):
         return importlib.import_module(dotted)
     if dotted.startswith(f"{room}.") or not _exists(dotted):
-        own = (
-            "" if dotted.startswith(f"{room}.") else " (no module of that name is found from here)"
-        )
         remedy = nearest(bare, known(kind))
-        raise UsageError(f"Expected the name of a {kind}. Received: '{name}'{own}. {remedy}")
+        if not dotted.startswith(f"{room}."):
+            remedy += " No module of that name is found from here."
+        raise UsageError(f"Expected the name of a {kind}. Received: '{name}'. {remedy}")
     return importlib.import_module(dotted)
 
 
