@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from kmir.annotations import Annotations
+from kmir.presets import inference
 from kmir.records.read import Records
 from pipelines.augment import Batch, mixup, spec_augment
 from pipelines.base import Task
@@ -214,8 +215,8 @@ def window_starts(frames: tf.Tensor, length: int | None) -> tf.Tensor:
 
 
 def windows_in(frames: int, length: int | None) -> int:
-    """How many starts `window_starts` gives."""
-    return 1 if length is None else 1 + -(-max(frames - length, 0) // length)
+    """How many starts `window_starts` gives: as many as prediction cuts."""
+    return 1 if length is None else len(inference.window_starts(frames, length))
 
 
 def for_model(model: keras.Model, batch: Batch) -> tuple[Any, Any, Any]:
