@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from kmir import command
@@ -47,9 +48,12 @@ def evaluate(
     references: list[Annotations] = []
     estimates: list[Annotations] = []
     rows: list[dict[str, Any]] = []
+    drawn: list[np.ndarray] = []  # features of the first track
 
     def features() -> Iterable[tuple[tuple[str, Annotations], Any]]:
         for track, frames, annotations in records.tracks(split):
+            if not drawn:
+                drawn.append(frames)
             yield (track, annotations), frames
 
     bar = tqdm(total=total, desc=f"evaluate {split}", unit="track", disable=True if quiet else None)
@@ -65,6 +69,7 @@ def evaluate(
     rows.append({"track": "mean"} | {score.name: score.value for score in scores})
     _write(out, rows)
     _write(out.with_name(f"{out.stem}_per_label.csv"), per_label)
+    preset.task.draw(out, references, estimates, drawn[0], preset.feature)
     return list(scores)
 
 
@@ -101,7 +106,7 @@ def check_labels(preset: Preset, records: Records) -> None:
     Raises:
         RecordError: If they have no label in common.
     """
-    labels = set(preset.task.labels_of(records.spec))
+    labels = set(preset.task.labels_of(records.spec, preset.task.config))
     unknown = sorted(labels - set(preset.labels))
     if len(unknown) == len(labels):
         raise RecordError(

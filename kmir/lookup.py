@@ -26,8 +26,8 @@ ROOMS = {
 FURNITURE: dict[str, set[str]] = {
     "model": set(),
     "task": {"base", "augment", "stream"},
-    "data set": {"track"},
-    "feature": {"base", "audio", "decoding"},
+    "data set": {"track", "recordings", "table"},
+    "feature": {"base", "audio", "decoding", "note_activation"},
 }
 
 

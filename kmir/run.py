@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
@@ -19,7 +19,7 @@ from kmir.extract import records_for
 from kmir.lookup import find
 from kmir.nn.device import compile_with_xla
 from kmir.nn.precision import Precision, dtype_policy
-from kmir.nn.schedule import Schedule
+from kmir.nn.schedule import OneCycle, Schedule
 from kmir.records.read import Records
 from pipelines.base import Task, task_class
 from pipelines.stream import Stream, for_model
@@ -35,6 +35,10 @@ class TrainConfig:
         learning_rate: Of Adam, to begin with.
         seed: Of weights, batches and dropout.
         precision: ``"auto"`` takes what the device is good at; see `kmir.nn.precision`.
+        weight_decay: Share of every weight, but for biases and norms, that a step takes away, times
+            the learning rate.
+        schedule: ``"plateau"`` slows down and stops by the next five settings, ``"one_cycle"``
+            plans the rate over all `epochs` and stops at the last.
         clip_norm: Gradients whose global norm is larger are scaled down to it.
         monitor: Measure that the schedule follows; one with ``auc`` or ``accuracy`` in its name
             should rise, another fall.
@@ -50,6 +54,8 @@ class TrainConfig:
     learning_rate: float = 2e-3
     seed: int = 0
     precision: Precision = "auto"
+    weight_decay: float = 0.0
+    schedule: Literal["plateau", "one_cycle"] = "plateau"
     clip_norm: float = 1.0
     monitor: str = "val_loss"
     plateau_patience: int = 4
@@ -65,6 +71,8 @@ class TrainConfig:
         for name in ("learning_rate", "clip_norm"):
             if not 0 < getattr(self, name) < math.inf:
                 raise UsageError(f"Expected {name} above 0. Received: {getattr(self, name)}.")
+        if not 0 <= self.weight_decay < 1:
+            raise UsageError(f"Expected weight_decay in [0, 1). Received: {self.weight_decay}.")
         if not 0 < self.plateau_factor < 1:
             raise UsageError(f"Expected plateau_factor in (0, 1). Received: {self.plateau_factor}.")
         if self.seed < 0 or (self.steps_per_epoch is not None and self.steps_per_epoch < 1):
@@ -107,22 +115,32 @@ class Run:
 
 
 def prepare(
-    model_name: str, *, data: str, root: Path | None, flags: Mapping[str, str], quiet: bool
+    model_name: str,
+    *,
+    data: str,
+    root: Path | None,
+    flags: Mapping[str, str],
+    quiet: bool,
+    task_name: str | None = None,
 ) -> Run:
     """Settings, data, streams and a compiled model; arguments as for `kmir.train.train`."""
     module = find("model", model_name)
-    task_type = task_class(module.TASK)
-    config = override(RunConfig(module.Config(), task_type.Config()), flags, "config")
+    task_type = task_class(task_name or module.TASK)
+    usual = TrainConfig(**task_type.training)
+    config = override(RunConfig(module.Config(), task_type.Config(), usual), flags, "config")
     keras.utils.set_random_seed(config.train.seed)
 
     records = records_for(data, root, task_type.feature, quiet=quiet)
-    task = task_type(config.pipeline, task_type.labels_of(records.spec))
+    task = task_type(config.pipeline, task_type.labels_of(records.spec, config.pipeline))
     sizes = {"batch_size": config.train.batch_size, "seed": config.train.seed}
     training = Stream(records, task, "train", **sizes)
     validation = Stream(records, task, "validation", **sizes)
 
-    inputs = (training.clip_frames, *records.feature.shape)
-    build = partial(module.build_model, config.model, inputs, task.outputs())
+    frames, outputs = training.clip_frames, task.outputs()
+    inputs = (frames and frames + training.context_frames, *records.feature.shape)
+    if all(output.level == "frame" for output in outputs.values()):
+        inputs = (None, *records.feature.shape)  # one model for clips and for whole recordings
+    build = partial(module.build_model, config.model, inputs, outputs)
     keras.config.set_dtype_policy(dtype_policy(config.train.precision))
     try:
         model = build()
@@ -137,7 +155,7 @@ def prepare(
             f"Expected {model_name} to have an input named 'features', and if it wants one 'mask'. "
             f"Received: {', '.join(sorted(names))}."
         )
-    if inputs[0] is None and "mask" not in names:
+    if frames is None and "mask" not in names:
         raise UsageError(
             f"Expected a clip length for {model_name}, which can't tell padding from music. "
             "Received: clip_seconds = None."
@@ -165,21 +183,32 @@ def compile_model(model: keras.Model, task: Task, records: Records, config: Trai
             f"Expected train.monitor as a measure of the run. Received: '{config.monitor}'. "
             f"{nearest(config.monitor, every)}"
         )
+    optimizer = keras.optimizers.Adam(
+        config.learning_rate,
+        weight_decay=config.weight_decay or None,
+        global_clipnorm=config.clip_norm,
+    )
+    if config.weight_decay:
+        optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
     model.compile(
-        keras.optimizers.Adam(config.learning_rate, global_clipnorm=config.clip_norm),
+        optimizer,
         loss=next(iter(losses.values())) if single else losses,
+        loss_weights=None if single else {n: o.loss_weight for n, o in task.outputs().items()},
         weighted_metrics=next(iter(metrics.values())) if single else metrics,
         jit_compile=compile_with_xla(),
     )
 
 
-def schedule_of(config: TrainConfig) -> Schedule:
+def schedule_of(config: TrainConfig) -> Schedule | OneCycle:
     """The rules that end a run and slow it down."""
+    rises = "auc" in config.monitor or "accuracy" in config.monitor
+    if config.schedule == "one_cycle":
+        return OneCycle(config.learning_rate, config.epochs, larger_is_better=rises)
     return Schedule(
         learning_rate=config.learning_rate,
         factor=config.plateau_factor,
         patience=config.plateau_patience,
         floor=config.learning_rate_floor,
         stop_patience=config.stop_patience,
-        larger_is_better="auc" in config.monitor or "accuracy" in config.monitor,
+        larger_is_better=rises,
     )

@@ -36,6 +36,7 @@ def train(
     root: Path | None = None,
     workdir: Path,
     flags: Mapping[str, str] | None = None,
+    task: str | None = None,
     quiet: bool = False,
     argv: list[str] | None = None,
 ) -> Path:
@@ -47,6 +48,7 @@ def train(
         root: Folder of the data set.
         workdir: Run folder; a run begun in it is taken up where it stopped.
         flags: Settings by dotted name, as text: ``{"train.epochs": "3"}``.
+        task: What the model is to do, where it is not what it was made for.
         quiet: No progress bar.
         argv: The command line, for the record.
 
@@ -56,7 +58,8 @@ def train(
     Raises:
         KmirError: If the data, the settings or the run folder don't fit.
     """
-    run = prepare(model_name, data=data, root=root, flags=flags or {}, quiet=quiet)
+    settings = {"data": data, "root": root, "flags": flags or {}, "task_name": task}
+    run = prepare(model_name, **settings, quiet=quiet)
     config, records, model = run.config, run.records, run.model
 
     # === Run folder ===
@@ -106,6 +109,8 @@ def train(
     # === Preset and scores ===
     plain = run.build()  # in float32, and without an optimizer
     plain.set_weights(model.get_weights())
+    truths = (annotations for _, _, annotations in records.tracks("train"))
+    run.task.learn(truths, records.feature.frame_rate)
     card = {
         "data": records.spec.dataset,
         "licence": "that of the training data",
@@ -178,6 +183,7 @@ def main(argv: list[str]) -> int:
         "--config.model.… set what the run prints at its start.",
     )
     parser.add_argument("model", help=f"one of {', '.join(known('model'))}, or a module")
+    parser.add_argument("--task", help=f"one of {', '.join(known('task'))}; default: the model's own")
     parser.add_argument("--data", default="synthetic", help="records folder, or data set by name")
     parser.add_argument("--root", type=Path, help="folder of the data set")
     parser.add_argument("--workdir", type=Path, help="run folder; default: runs/MODEL-DATA")
@@ -191,6 +197,7 @@ def main(argv: list[str]) -> int:
         root=args.root,
         workdir=workdir,
         flags=flags,
+        task=args.task,
         quiet=args.quiet,
         argv=argv,
     )

@@ -16,9 +16,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from kmir.errors import UsageError
+from kmir.features.base import Feature
 from pipelines.base import Task
 
 with warnings.catch_warnings():  # its native operations stop at TF 2.17; the masks are plain Python
@@ -108,3 +110,68 @@ def mixup(alpha: float) -> Augmentation:
         return mixed, {name: blend(target) for name, target in y.items()}, both
 
     return Augmentation("mixup", "mixes", apply)
+
+
+def transposition(feature: Feature, task: Task) -> Augmentation:
+    """Every clip of a batch moved up by 0 to 11 semitones, drawn alike, labels with it.
+
+    On chroma this is a rotation of each block of twelve bins, and exact.
+
+    Args:
+        feature: What is rotated.
+        task: Gives the tables by which targets are transposed.
+
+    Raises:
+        UsageError: If the feature is not chroma.
+    """
+    if feature.first_pitch_class is None:
+        raise UsageError(
+            f"Expected chroma, which can be rotated, for transpose. Received: {feature.name}. "
+            "Switch it off: --config.pipeline.transpose=false"
+        )
+    bins = np.arange(feature.shape[0])
+    rotation = np.stack([bins // 12 * 12 + (bins - k) % 12 for k in range(12)])
+    tables = task.transpositions()
+
+    def apply(batch: Batch, seed: tf.Tensor) -> Batch:
+        x, y, weights = batch
+        semitones = tf.random.stateless_uniform((tf.shape(x["mask"])[0],), seed, 0, 12, tf.int32)
+
+        def moved(values: tf.Tensor, table: np.ndarray) -> tf.Tensor:
+            return tf.gather(values, tf.gather(table, semitones), axis=-1, batch_dims=1)
+
+        features = {"features": moved(x["features"], rotation)}
+        return x | features, {name: moved(y[name], tables[name]) for name in y}, weights
+
+    return Augmentation("transpose", "transposes", apply)
+
+
+def gain_and_noise(feature: Feature, *, gain_db: float, noise: float) -> Augmentation:
+    """Clips made louder or softer, and noise on every bin.
+
+    Args:
+        feature: One whose values count from zero, such as chroma.
+        gain_db: A clip's gain is drawn evenly between minus and plus this; 20 dB are a factor of 10.
+        noise: Standard deviation of the noise; what falls below zero is zero.
+
+    Raises:
+        UsageError: If the feature is on another scale.
+    """
+    if feature.silence != 0:
+        raise UsageError(
+            f"Expected a feature that counts from zero for gain_db and noise. Received: "
+            f"{feature.name} with silence at {feature.silence:g}. Set both to 0."
+        )
+
+    def apply(batch: Batch, seed: tf.Tensor) -> Batch:
+        x, y, weights = batch
+        features = x["features"]
+        ones = [1] * (features.shape.rank - 1)
+        decibels = tf.random.stateless_uniform(
+            tf.concat([tf.shape(features)[:1], ones], 0), seed, -gain_db, gain_db
+        )
+        features *= 10.0 ** (decibels / 20)
+        features += noise * tf.random.stateless_normal(tf.shape(features), seed + 1)
+        return x | {"features": tf.maximum(features, 0.0)}, y, weights
+
+    return Augmentation("gain_and_noise", "keeps", apply)

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -36,6 +37,9 @@ class PipelineConfig:
 
     Args:
         clip_seconds: Length of a training clip; None takes every track whole.
+        hop_seconds: From the start of one training clip to the next: an epoch shows all of them.
+            None cuts one clip of each stored piece an epoch, at a random place.
+        context_seconds: Before each clip, that the model hears without being judged on it.
         shuffle_buffer: Pieces that are shuffled at a time where they don't all fit the cache.
         cache_megabytes: Features that are kept in memory at most.
         deterministic: Same seed, same batches in the same order; false is a little faster on
@@ -45,9 +49,14 @@ class PipelineConfig:
         time_masks: Number of time masks.
         time_mask_seconds: Seconds that a time mask spans at most.
         mixup: Alpha of mixup's beta distribution; 0 mixes nothing.
+        transpose: Rotate chroma by 0 to 11 semitones, labels with it.
+        gain_db: Features that count from zero are made louder or softer by up to this.
+        noise: Standard deviation of what is added to such features, before they are cut at zero.
     """
 
     clip_seconds: float | None = 10.0
+    hop_seconds: float | None = None
+    context_seconds: float = 0.0
     shuffle_buffer: int = 1024
     cache_megabytes: int = 2048
     deterministic: bool = True
@@ -56,12 +65,18 @@ class PipelineConfig:
     time_masks: int = 0
     time_mask_seconds: float = 0.5
     mixup: float = 0.0
+    transpose: bool = False
+    gain_db: float = 0.0
+    noise: float = 0.0
 
     def __post_init__(self) -> None:
         if self.clip_seconds is not None and not 0 < self.clip_seconds < math.inf:
             raise UsageError(f"Expected clip_seconds above 0. Received: {self.clip_seconds}.")
-        if not 0 <= self.mixup < math.inf:
-            raise UsageError(f"Expected mixup of 0 or more. Received: {self.mixup}.")
+        if self.hop_seconds is not None and not (self.clip_seconds and self.hop_seconds > 0):
+            raise UsageError("Expected hop_seconds above 0, with clip_seconds.")
+        for name in ("mixup", "context_seconds", "gain_db", "noise"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UsageError(f"Expected {name} of 0 or more. Received: {getattr(self, name)}.")
         if self.shuffle_buffer < 1:
             raise UsageError(f"Expected shuffle_buffer of 1 or more. Got: {self.shuffle_buffer}.")
         if self.freq_mask_bins < 1 or self.time_mask_seconds <= 0:
@@ -77,21 +92,30 @@ class Task(abc.ABC):
         feature: The feature it wants where nobody says otherwise.
         invariant_to: Effects on labels that its targets bear: an augmentation with another effect
             is refused. See `pipelines.augment`.
+        training: Settings of a run that suit the task, where they are not the usual ones.
+        window_seconds: A model of frame outputs reads a recording in overlapping windows of this
+            length …
+        margin_seconds: … of which it gives away this much at inner borders, for lack of context.
+        learned: What `learn` found; a preset keeps it.
     """
 
     name: ClassVar[str]
     Config: ClassVar[type[PipelineConfig]]
     feature: ClassVar[Feature]
     invariant_to: ClassVar[frozenset[str]] = frozenset({"keeps"})
+    training: ClassVar[Mapping[str, Any]] = {}
+    window_seconds: ClassVar[float] = 24.0
+    margin_seconds: ClassVar[float] = 3.0
 
     def __init__(self, config: PipelineConfig, labels: Sequence[str]):
         self.config = config
         self.labels = tuple(labels)
+        self.learned: dict[str, np.ndarray] = {}
 
-    @staticmethod
+    @classmethod
     @abc.abstractmethod
-    def labels_of(spec: Spec) -> tuple[str, ...]:
-        """Labels that a model learns from records with this spec.
+    def labels_of(cls, spec: Spec, config: PipelineConfig) -> tuple[str, ...]:
+        """Labels that a model learns from records with this spec, under these settings.
 
         Raises:
             RecordError: If the records hold no such annotations.
@@ -110,6 +134,20 @@ class Task(abc.ABC):
             times: ``(frames,)`` seconds of the frames asked for.
         """
 
+    def transpositions(self) -> dict[str, np.ndarray]:
+        """``(12, size)`` by output: row k says which unit each takes its target from, when the
+        music is moved up by k semitones. For tasks whose targets can be transposed."""
+        return {}
+
+    def learn(self, annotations: Iterable[Annotations], frame_rate: float) -> None:
+        """Learn from the annotations of the training tracks what `decode` needs beside a model.
+
+        Args:
+            annotations: Of each training track.
+            frame_rate: Frames per second of the outputs.
+        """
+        del annotations, frame_rate
+
     @abc.abstractmethod
     def decode(self, activations: Mapping[str, np.ndarray], times: np.ndarray) -> Annotations:
         """Annotations from a model's outputs over a whole track; inverse of `encode`."""
@@ -125,6 +163,24 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def score(self, reference: Annotations, estimate: Annotations) -> dict[str, Any]:
         """One row of ``scores.csv``: how well one track was read."""
+
+    def draw(
+        self,
+        out: Path,
+        references: Sequence[Annotations],
+        estimates: Sequence[Annotations],
+        features: np.ndarray,
+        feature: Feature,
+    ) -> None:
+        """Draw what says more than figures do, if anything.
+
+        Args:
+            out: Path of ``scores.csv``; pictures go beside it (``scores_timeline.png``).
+            references: Of all tracks.
+            estimates: Likewise.
+            features: ``(frames, *shape)`` of the first track.
+            feature: What they are.
+        """
 
     @abc.abstractmethod
     def summarise(

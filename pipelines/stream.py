@@ -20,7 +20,7 @@ import tensorflow as tf
 from kmir.annotations import Annotations
 from kmir.presets import inference
 from kmir.records.read import Records
-from pipelines.augment import Batch, mixup, spec_augment
+from pipelines.augment import Batch, gain_and_noise, mixup, spec_augment, transposition
 from pipelines.base import Task
 
 INTERLEAVED_FILES = 8
@@ -43,17 +43,22 @@ class Stream:
         self.batch_size, self.seed = batch_size, seed
         self.counts = records.manifest.splits[records.checked(split)]
         self.clip_frames = clip_frames(task, records)
+        rate = records.feature.frame_rate
+        self._hop = self.config.hop_seconds and max(1, round(self.config.hop_seconds * rate))
+        self.context_frames = round(self.config.context_seconds * rate)
         self._files = [str(records.root / shard.file) for shard in records.shards(split)]
-        values = self.counts.frames * np.prod(records.feature.shape)
-        megabytes = values * np.dtype(records.spec.dtype).itemsize / 2**20
+        frame = np.prod(records.feature.shape) * np.dtype(records.spec.dtype).itemsize
+        frame += sum(4 * o.size for o in task.outputs().values() if o.level == "frame")
+        megabytes = self.counts.frames * frame / 2**20
         self._cached = None
         if megabytes <= self.config.cache_megabytes:
             self._cached = self._pieces(tf.data.Dataset.from_tensor_slices(self._files)).cache()
 
     @property
     def steps(self) -> int:
-        """Batches that show every stored piece once."""
-        return -(-self.counts.pieces // self.batch_size)
+        """Batches that show every stored piece once, or all its clips where they have a hop."""
+        clips = sum(n * self._clips_in(frames) for frames, n in self.counts.lengths)
+        return -(-clips // self.batch_size)
 
     def epochs(self, first: int = 0, steps: int | None = None) -> Iterator[Batch]:
         """Training batches without end, epoch after epoch.
@@ -77,7 +82,8 @@ class Stream:
         """
         seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
         tf.random.set_seed(seed)  # the masks of tensorflow-io draw from TensorFlow's own generator
-        pieces = self._shuffled(seed).repeat().take((steps or self.steps) * self.batch_size)
+        count = (steps or self.steps) * self.batch_size
+        pieces = self._shuffled(seed)
 
         def crop(index: tf.Tensor, piece: dict[str, tf.Tensor]) -> Batch:
             last = tf.maximum(tf.shape(piece["features"])[0] - (self.clip_frames or 0), 0)
@@ -85,9 +91,17 @@ class Stream:
             start = tf.random.stateless_uniform((), where, 0, last + 1, tf.int32)
             return self._clip(piece, start if self.clip_frames else tf.constant(0))
 
-        clips = pieces.enumerate().map(
-            crop, tf.data.AUTOTUNE, deterministic=self.config.deterministic
-        )
+        def every(piece: dict[str, tf.Tensor]) -> tf.data.Dataset:
+            starts = tf.range(0, tf.shape(piece["features"])[0], self._hop)
+            return tf.data.Dataset.from_tensor_slices(self._clips(piece, starts))
+
+        if self._hop:
+            buffer = self.config.shuffle_buffer
+            clips = pieces.flat_map(every).shuffle(buffer, seed, reshuffle_each_iteration=False)
+            clips = clips.repeat().take(count)
+        else:
+            clips = pieces.repeat().take(count).enumerate()
+            clips = clips.map(crop, tf.data.AUTOTUNE, deterministic=self.config.deterministic)
         return self._augmented_batches(clips, seed).prefetch(PREFETCHED_BATCHES)
 
     def windows(self) -> tf.data.Dataset:
@@ -95,7 +109,7 @@ class Stream:
 
         def cut(piece: dict[str, tf.Tensor]) -> tf.data.Dataset:
             starts = window_starts(tf.shape(piece["features"])[0], self.clip_frames)
-            return tf.data.Dataset.from_tensor_slices(starts).map(lambda s: self._clip(piece, s))
+            return tf.data.Dataset.from_tensor_slices(self._clips(piece, starts))
 
         files = tf.data.Dataset.from_tensor_slices(self._files)
         pieces = self._pieces(files) if self._cached is None else self._cached
@@ -145,28 +159,47 @@ class Stream:
         )
         return read.map(parse, tf.data.AUTOTUNE, deterministic=order)
 
+    def _clips_in(self, frames: int) -> int:
+        return -(-frames // self._hop) if self._hop else 1
+
     def _clip(self, piece: dict[str, tf.Tensor], start: tf.Tensor) -> Batch:
-        """Cut or pad one clip out of a piece."""
-        features = tf.cast(piece["features"], tf.float32)[start:]
-        frames = tf.shape(features)[0] if self.clip_frames is None else self.clip_frames
+        """One clip of a piece."""
+        clips = self._clips(piece, start[tf.newaxis])
+        clip: Batch = tf.nest.map_structure(lambda value: value[0], clips)
+        return clip
 
-        def fit(value: tf.Tensor, fill: float) -> tf.Tensor:
-            value = value[:frames]
-            missing = frames - tf.shape(value)[0]
-            padding = [[0, missing]] + [[0, 0]] * (value.shape.rank - 1)
-            value = tf.pad(value, padding, constant_values=fill)
-            return tf.ensure_shape(value, [self.clip_frames, *value.shape[1:]])
+    def _clips(self, piece: dict[str, tf.Tensor], starts: tf.Tensor) -> Batch:
+        """Clips cut out of a piece, ``(starts, frames, …)``, padded where it is too short.
 
-        real = fit(tf.ones(tf.shape(features)[:1]), 0.0)
-        x = {"features": fit(features, self.records.feature.silence), "mask": real}
+        The context before a clip is part of it, with weights of 0.
+        """
+        frames = tf.shape(piece["features"])[0]
+        length = frames if self.clip_frames is None else self.clip_frames
+        index = starts[:, tf.newaxis] + tf.range(-self.context_frames, length)[tf.newaxis]
+        outside = (index < 0) | (index >= frames)
+        index = tf.clip_by_value(index, 0, frames - 1)
+        total = None if self.clip_frames is None else self.clip_frames + self.context_frames
+
+        def cut(value: tf.Tensor, fill: float) -> tf.Tensor:
+            value = tf.gather(tf.cast(value, tf.float32), index)
+            hole = tf.reshape(outside, tf.concat([tf.shape(index), [1] * (value.shape.rank - 2)], 0))
+            value = tf.where(hole, fill, value)
+            return tf.ensure_shape(value, [None, total, *value.shape[2:]])
+
+        real = tf.ensure_shape(tf.cast(~outside, tf.float32), [None, total])
+        x = {"features": cut(piece["features"], self.records.feature.silence), "mask": real}
         y, weights = {}, {}
         for name, output in self.task.outputs().items():
             target = piece[f"target/{name}"]
             if output.level == "frame":
-                target = fit(target[start:], np.nan)
+                target = cut(target, np.nan)
+            else:
+                target = tf.repeat(target[tf.newaxis], tf.size(starts), 0)
             known = tf.reduce_all(tf.math.is_finite(target), axis=-1)
+            if output.level == "frame":
+                known &= tf.range(tf.shape(index)[1]) >= self.context_frames
             weights[name] = tf.cast(known, tf.float32)
-            y[name] = tf.where(known[..., tf.newaxis], target, 0.0)
+            y[name] = tf.where(tf.math.is_finite(target), target, 0.0)
         return x, y, weights
 
     def _augmented_batches(self, clips: tf.data.Dataset, seed: int) -> tf.data.Dataset:
@@ -182,10 +215,22 @@ class Stream:
             # Not parallel: the order of the draws decides the masks.
             clips = clips.map(lambda x, y, w: (x | {"features": masks.apply(x["features"])}, y, w))
         batches = self._batched(clips)
+        changes = []
+        if c.transpose:
+            changes.append(transposition(self.records.feature, self.task))
+        if c.gain_db or c.noise:
+            changes.append(gain_and_noise(self.records.feature, gain_db=c.gain_db, noise=c.noise))
         if c.mixup:
-            mix = mixup(c.mixup).check(self.task)
-            batches = batches.enumerate().map(
-                lambda i, batch: mix.apply(batch, tf.stack([tf.constant(seed, tf.int64), i]))
+            changes.append(mixup(c.mixup))
+        for number, change in enumerate(changes):
+            change.check(self.task)
+            draws = batches.enumerate(start=number * 2**32)  # each has random numbers of its own
+            batches = draws.map(
+                lambda i, batch, change=change: change.apply(
+                    batch, tf.stack([tf.constant(seed, tf.int64), i])
+                ),
+                tf.data.AUTOTUNE,
+                deterministic=c.deterministic,
             )
         return batches
 

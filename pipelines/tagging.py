@@ -51,9 +51,10 @@ class Tagging(Task):
     invariant_to = frozenset({"keeps", "mixes"})
     config: TaggingConfig
 
-    @staticmethod
-    def labels_of(spec: Spec) -> tuple[str, ...]:
+    @classmethod
+    def labels_of(cls, spec: Spec, config: PipelineConfig) -> tuple[str, ...]:
         """All tags of the records, sorted."""
+        del config
         if not spec.tags:
             has = ", ".join(spec.known) or "no annotations"
             raise RecordError(f"Expected records with tags. Received: records with {has}.")

@@ -1,4 +1,4 @@
-"""A folder of your own: audio with a ``tags.csv``, or one sub-folder for each class.
+"""A folder of your own: audio with a ``tags.csv``, with chords beside it, or in class folders.
 
 With a table, audio lies anywhere below the folder and ``tags.csv`` stands at its top::
 
@@ -13,7 +13,18 @@ an empty cell is a statement too: none of the tags hold. ``split`` (``train``, `
 files are cut from) may be left out. Splits never part a group: a track without a split goes where
 the rest of its group goes. The table is UTF-8, with commas; audio that it doesn't list is ignored.
 
-Without a table, the first folder on the way to a file is its one tag, as in GTZAN::
+Chords lie beside the audio, under its name, as ``.lab`` (start, end in seconds, and a chord in
+Harte's syntax in each line; see `kmir.annotations.lab`) or as JAMS::
+
+    my_songs/
+        one.mp3  one.lab
+        live/two.flac  live/two.jams        or live/two.flac.jams
+
+With a table, its files have tags and chords both; where no line of it has a tag, it is there for
+splits and groups. Without one, files with chords are the data set, each its own group, and audio
+without chords is ignored.
+
+With neither, the first folder on the way to a file is its one tag, as in GTZAN::
 
     genres/
         blues/blues.00000.wav
@@ -25,26 +36,25 @@ faults", 2013); a ``tags.csv`` with groups keeps them on one side.
 
 from __future__ import annotations
 
-import csv
 import logging
-import posixpath
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path, PureWindowsPath
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
 
-from kmir.annotations import Annotations, Tags
-from kmir.datasets.track import SPLITS, Track
-from kmir.errors import DatasetError, listed, nearest
+from kmir.annotations import Annotations, Segments, Tags
+from kmir.annotations.jams_file import read_jams_chords
+from kmir.annotations.lab import read_chords
+from kmir.datasets.table import NEEDED, TABLE, Row, group_splits, read_table
+from kmir.datasets.track import Track
+from kmir.errors import DatasetError, listed
 from kmir.features.audio import AUDIO_SUFFIXES, find_audio
 
 BIBTEX = ""
-LICENSE = "As the audio and the tags that you put there."
+LICENSE = "As the audio and the annotations that you put there."
 
-TABLE = "tags.csv"
-NEEDED = ("file", "tags")
-OPTIONAL = ("split", "group")
+READERS = {".lab": read_chords, ".jams": read_jams_chords}
 
 log = logging.getLogger("kmir")
 
@@ -60,15 +70,19 @@ def tracks(root: Path) -> Iterator[Track]:
 
     Raises:
         DatasetError: If anything is wrong with the folder; the message lists all of it.
+        UsageError: If there are JAMS files and the library that reads them is not installed.
     """
     root = Path(root)
     if not root.is_dir():
         received = "a file" if root.exists() else "nothing of that name"
         raise DatasetError(f"Expected a folder with audio at '{root}'. Received: {received}.")
     audio = {path.relative_to(root).as_posix(): path for path in find_audio(root)}
-    read = _from_table if (root / TABLE).is_file() else _from_folders
-    if not audio and read is _from_folders:
+    if (root / TABLE).is_file():
+        read = _from_table
+    elif not audio:
         raise DatasetError(f"Expected audio files in '{root}'. Received: a folder without any.")
+    else:
+        read = _from_chords if _has_chords(root, audio) else _from_folders
     problems: list[str] = []
     found = read(root, audio, problems)
     if problems:
@@ -76,9 +90,68 @@ def tracks(root: Path) -> Iterator[Track]:
     return iter(found)
 
 
-def _annotations(tags: tuple[str, ...]) -> Annotations:
-    """All that is known of one audio file."""
-    return Annotations(tags=Tags(tags))
+# === Chords beside the audio ===
+
+
+def _from_chords(root: Path, audio: dict[str, Path], problems: list[str]) -> list[Track]:
+    chords = _chords(root, audio.values(), problems)
+    without = [name for name, path in audio.items() if not _chord_files(path)]
+    if without and not problems:
+        log.info("%d audio files without chords, ignored: %s …", len(without), without[0])
+    return [
+        Track(name, Annotations(chords=chords[path]), audio=path)
+        for name, path in audio.items()
+        if path in chords
+    ]
+
+
+def _has_chords(root: Path, audio: dict[str, Path]) -> bool:
+    """Whether there is audio with chords beside it; chords that all lie elsewhere are an error."""
+    if any(_chord_files(path) for path in audio.values()):
+        return True
+    stray = sorted(
+        name
+        for path in root.rglob("*")
+        if path.suffix in READERS and "/." not in f"/{(name := path.relative_to(root).as_posix())}"
+    )
+    if stray:
+        raise DatasetError(
+            f"Expected chords beside the audio and under its name, song.lab beside song.mp3, in "
+            f"'{root}'. Received: {len(stray)} elsewhere, such as '{stray[0]}'. Move them there."
+        )
+    return False
+
+
+def _chord_files(path: Path) -> list[Path]:
+    """What can hold the chords of an audio file: ``song.lab`` or ``song.mp3.lab``, or JAMS."""
+    names = [name for suffix in READERS for name in (path.stem + suffix, path.name + suffix)]
+    return [path.with_name(name) for name in names if path.with_name(name).is_file()]
+
+
+def _chords(root: Path, audio: Iterable[Path], problems: list[str]) -> dict[Path, Segments]:
+    """Chords by audio file, of those files that have some."""
+    chords: dict[Path, Segments] = {}
+    users: dict[Path, str] = {}
+    for path in audio:
+        files = _chord_files(path)
+        names = [file.relative_to(root).as_posix() for file in files]
+        song = path.relative_to(root).as_posix()
+        if len(files) > 1:
+            problems.append(
+                f"{song}: Expected one file with its chords. Received: {', '.join(names)}. "
+                "Remove the others."
+            )
+        elif files and files[0] in users:
+            problems.append(
+                f"{names[0]}: Expected chords of one recording. Received: {users[files[0]]} and "
+                f"{song} beside it. Remove one, or name the chords {path.name}{files[0].suffix}."
+            )
+        elif files:
+            users[files[0]] = song
+            segments = READERS[files[0].suffix](files[0], problems, names[0])
+            if segments is not None:
+                chords[path] = segments
+    return chords
 
 
 # === One folder for each class ===
@@ -89,7 +162,8 @@ def _from_folders(root: Path, audio: dict[str, Path], problems: list[str]) -> li
     if not classes:
         raise DatasetError(
             f"Expected a {TABLE} or one sub-folder for each class in '{root}'. Received: a folder "
-            f"with audio and no tags. Write a {TABLE} with the columns {','.join(NEEDED)}."
+            f"with audio and no tags. Write a {TABLE} with the columns {','.join(NEEDED)}; or, for "
+            "chords, put song.lab beside song.mp3."
         )
     if len(classes) == 1:
         (only,) = classes
@@ -104,30 +178,20 @@ def _from_folders(root: Path, audio: dict[str, Path], problems: list[str]) -> li
         if "/" not in name
     ]
     return [
-        Track(name, _annotations((name.split("/")[0],)), audio=path) for name, path in audio.items()
+        Track(name, Annotations(tags=Tags((name.split("/")[0],))), audio=path)
+        for name, path in audio.items()
     ]
 
 
 # === tags.csv ===
 
 
-@dataclass(frozen=True)
-class _Row:
-    """A line of the table whose cells are right, each taken alone."""
-
-    line: int
-    file: str
-    tags: tuple[str, ...]
-    split: str | None
-    group: str
-
-
 def _from_table(root: Path, audio: dict[str, Path], problems: list[str]) -> list[Track]:
-    rows = _rows(root, problems)
+    rows = read_table(root, problems)
     # macOS stores names decomposed, spreadsheets write them composed: the same é, other bytes.
     names = {unicodedata.normalize("NFC", name): name for name in audio}
     first: dict[str, int] = {}
-    kept: list[_Row] = []
+    kept: list[Row] = []
     for row in rows:
         name = names.get(unicodedata.normalize("NFC", row.file), row.file)
         if name not in audio and (absent := _absent(root / name, row.file)):
@@ -140,16 +204,25 @@ def _from_table(root: Path, audio: dict[str, Path], problems: list[str]) -> list
         else:
             first[name] = row.line
             kept.append(replace(row, file=name))
-    splits = _group_splits(rows, problems)
-    if not problems and not any(row.tags for row in rows):
+    splits = group_splits(rows, problems)
+    chords = _chords(root, [root / row.file for row in kept], problems)
+    tagged = any(row.tags for row in rows)
+    if not problems and not tagged and not chords:
         problems.append(f"{TABLE}: Expected a tag for at least one file. Received: none.")
+    elif not problems and not tagged:
+        problems += [
+            f"{TABLE}:{row.line}: Expected tags, or chords beside '{row.file}'. Received: neither. "
+            "Take it out of the table."
+            for row in kept
+            if root / row.file not in chords
+        ]
     unlisted = [name for name in audio if name not in first]
     if unlisted and not problems:
         log.info("%d audio files not in %s, ignored: %s …", len(unlisted), TABLE, unlisted[0])
     return [
         Track(
             row.file,
-            _annotations(row.tags),
+            Annotations(Tags(row.tags) if tagged else None, chords.get(root / row.file)),
             audio=root / row.file,
             group=row.group,
             split=row.split or splits.get(row.group),
@@ -170,82 +243,3 @@ def _absent(path: Path, file: str) -> str | None:
     if path.suffix.lower() not in AUDIO_SUFFIXES:
         return f"Expected an audio file, {' '.join(AUDIO_SUFFIXES)}. Received: '{file}'."
     return None
-
-
-def _group_splits(rows: list[_Row], problems: list[str]) -> dict[str, str]:
-    """Split of each group that has one; reports groups that stand on two sides."""
-    first: dict[str, _Row] = {}
-    for row in rows:
-        if not row.group or row.split is None:
-            continue
-        known = first.setdefault(row.group, row)
-        if known.split != row.split:
-            problems.append(
-                f"{TABLE}:{row.line}: Expected group '{row.group}' in one split, or its songs "
-                f"leak. Received: {row.split}, and {known.split} in line {known.line}."
-            )
-    return {group: row.split for group, row in first.items() if row.split}
-
-
-def _rows(root: Path, problems: list[str]) -> list[_Row]:
-    """Rows of the table whose cells are right; the problems of the others are added."""
-    rows: list[_Row] = []
-    try:
-        with (root / TABLE).open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header = [cell.strip() for cell in next(reader, [])]
-            problems += _header_problems(header)
-            if problems:
-                return []
-            for cells in reader:
-                if not any(cell.strip() for cell in cells):
-                    continue
-                row = _row(header, cells, reader.line_num)
-                if isinstance(row, str):
-                    problems.append(f"{TABLE}:{reader.line_num}: {row}")
-                else:
-                    rows.append(row)
-    except UnicodeDecodeError as error:
-        raise DatasetError(
-            f"Expected UTF-8 text in '{root / TABLE}'. Received: {error.reason} at byte "
-            f"{error.start}. Save it as UTF-8."
-        ) from None
-    except csv.Error as error:
-        problems.append(f"{TABLE}:{reader.line_num}: Expected comma-separated values. {error}.")
-    if not rows and not problems:
-        problems.append(f"{TABLE}: Expected a line for each file. Received: only the header.")
-    return rows
-
-
-def _header_problems(header: list[str]) -> list[str]:
-    expected = f"Expected the columns {','.join(NEEDED)} and, if you like, {','.join(OPTIONAL)}"
-    if len(header) <= 1:
-        received = header[0] if header and header[0] else "an empty line"
-        return [f"{TABLE}:1: {expected}, separated by commas. Received: {received}."]
-    known = (*NEEDED, *OPTIONAL)
-    wrong = [f"the column '{name}'. {nearest(name, known)}" for name in header if name not in known]
-    wrong += [f"no column '{name}'." for name in NEEDED if name not in header]
-    wrong += [f"'{n}' {k} times." for n, k in Counter(header).items() if n in known and k > 1]
-    return [f"{TABLE}:1: {expected}. Received: {what}" for what in wrong]
-
-
-def _row(header: list[str], cells: list[str], line: int) -> _Row | str:
-    """A row, or what is wrong with it."""
-    if len(cells) != len(header):
-        return (
-            f"Expected {len(header)} cells, as in the first line. Received: {len(cells)}. "
-            "Put cells that hold commas in double quotes."
-        )
-    cell = {name: value.strip() for name, value in zip(header, cells, strict=True)}
-    if not cell["file"]:
-        return "Expected the path of a file. Received: an empty cell."
-    file = posixpath.normpath(cell["file"])
-    if file == ".." or file.startswith(("/", "../")) or PureWindowsPath(file).drive:
-        return f"Expected a path inside the folder. Received: '{cell['file']}'."
-    split = cell.get("split") or None
-    if split is not None and split not in SPLITS:
-        return f"Expected a split of {', '.join(SPLITS)}, or nothing. Received: '{split}'."
-    tags = dict.fromkeys(tag.strip() for tag in cell["tags"].split("|") if tag.strip())
-    if broken := next((tag for tag in tags if not tag.isprintable()), None):
-        return f"Expected tags on one line, of printable characters. Received: {broken!r}."
-    return _Row(line, file, tuple(tags), split, cell.get("group", ""))

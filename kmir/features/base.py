@@ -29,9 +29,12 @@ class Feature(abc.ABC):
     Attributes:
         name: Name of the module in ``kmir.features`` that defines the class.
         sample_rate: Sampling rate in Hz that the samples must have.
+        first_pitch_class: Of chroma, what the first of each twelve bins stands for, C = 0; None for
+            features that are not chroma.
     """
 
     name: ClassVar[str]
+    first_pitch_class: ClassVar[int | None] = None
     sample_rate: int
 
     @property

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from kmir.nn.checkpoint import save_state
-from kmir.nn.schedule import Schedule
+from kmir.nn.schedule import OneCycle, Schedule
 
 
 class RunLog:
@@ -71,7 +71,7 @@ class RunKeeper(keras.callbacks.Callback):
         checkpoints: Folder of ``last.npz`` and ``best.npz``.
     """
 
-    def __init__(self, log: RunLog, schedule: Schedule, *, monitor: str, checkpoints: Path):
+    def __init__(self, log: RunLog, schedule: Schedule | OneCycle, *, monitor: str, checkpoints: Path):
         super().__init__()
         self.log, self.schedule = log, schedule
         self.monitor, self.checkpoints = monitor, checkpoints

@@ -14,8 +14,10 @@ class Output:
         size: Number of units.
         activation: Keras name of the activation, such as ``"sigmoid"`` or ``"softmax"``.
         level: ``"clip"`` for one vector a clip, ``"frame"`` for one a frame.
+        loss_weight: What its loss counts beside those of the other outputs.
     """
 
     size: int
     activation: str
     level: Literal["clip", "frame"] = "clip"
+    loss_weight: float = 1.0

@@ -1,12 +1,13 @@
 """When to slow down and when to stop, as a pure function of the log.
 
-The rules are those of Keras' ``ReduceLROnPlateau`` and ``EarlyStopping``, and a floor under the
-learning rate. They hold no state: whatever was logged decides, so a resumed run goes on exactly
-where the interrupted one was.
+The rules of `Schedule` are those of Keras' ``ReduceLROnPlateau`` and ``EarlyStopping``, and a floor
+under the learning rate; `OneCycle` is planned from the first epoch to the last. They hold no state:
+whatever was logged decides, so a resumed run goes on exactly where the interrupted one was.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -58,6 +59,38 @@ class Schedule:
                 else:
                     rate, waited = rate * self.factor, 0
         return Verdict(rate, stop, best_epoch)
+
+
+@dataclass(frozen=True)
+class OneCycle:
+    """The rate rises evenly, then falls along half a cosine, towards 0 after the last epoch.
+
+    L. Smith, N. Topin, "Super-convergence: very fast training of neural networks using large
+    learning rates", 2019; the momentum stays as it is.
+
+    Args:
+        learning_rate: The highest.
+        epochs: Of the whole run.
+        rise: Share of the epochs in which the rate rises.
+        larger_is_better: Whether the monitored value should rise.
+    """
+
+    learning_rate: float
+    epochs: int
+    rise: float = 0.2
+    larger_is_better: bool = False
+
+    def after(self, values: Sequence[float]) -> Verdict:
+        """What the monitored values so far, one an epoch, mean for the next epoch."""
+        sign = -1.0 if self.larger_is_better else 1.0
+        finite = [epoch for epoch, value in enumerate(values) if math.isfinite(value)]
+        best_epoch = min(finite, key=lambda epoch: sign * values[epoch], default=None)
+        middle = (min(len(values), self.epochs - 1) + 0.5) / self.epochs  # of the next epoch
+        if middle < self.rise:
+            share = middle / self.rise
+        else:
+            share = (1 + math.cos(math.pi * (middle - self.rise) / (1 - self.rise))) / 2
+        return Verdict(self.learning_rate * share, "", best_epoch)
 
 
 @dataclass(frozen=True)

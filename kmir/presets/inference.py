@@ -15,40 +15,54 @@ K = TypeVar("K")
 
 # Of a batch: one clip of 29 s, or many short ones. A CRNN takes 200 kB a frame while it runs.
 BATCH_FRAMES = 1400
+# Windows of a batch where the model takes any length: the steps of a recurrent layer are shared.
+FREE_BATCH = 32
 
 Window = dict[str, np.ndarray]
 
 
-def window_starts(frames: int, length: int) -> list[int]:
-    """First frames of the clips that cover a track side by side, the last flush with its end."""
+def window_starts(frames: int, length: int, margin: int = 0) -> list[int]:
+    """First frames of the clips that cover a track side by side, the last flush with its end.
+
+    Args:
+        frames: Of the track.
+        length: Of a clip.
+        margin: Frames that a clip has in common with its neighbours on either side, for context.
+    """
     last = max(frames - length, 0)
-    return [*range(0, last, length), last]
+    return [*range(0, last, length - 2 * margin), last]
 
 
-def stitched(clips: np.ndarray, frames: int) -> np.ndarray:
+def stitched(clips: np.ndarray, frames: int, margin: int = 0) -> np.ndarray:
     """One value a frame from the values of clips as `windows` cuts them.
 
     Args:
         clips: ``(clips, length, ...)``.
         frames: Of the whole track.
+        margin: As for `window_starts`: what a clip says of its margins doesn't count, but at the
+            ends of the track.
 
     Returns:
         ``(frames, ...)``; where the last clip overlaps the one before, the last counts.
     """
     length = clips.shape[1]
     whole = np.empty((max(frames, length), *clips.shape[2:]), clips.dtype)
-    for start, clip in zip(window_starts(frames, length), clips, strict=True):
-        whole[start : start + length] = clip
+    for start, clip in zip(window_starts(frames, length, margin), clips, strict=True):
+        skipped = margin if start else 0
+        whole[start + skipped : start + length] = clip[skipped:]
     return whole[:frames]
 
 
-def windows(features: np.ndarray, length: int | None, silence: float) -> Iterator[Window]:
+def windows(
+    features: np.ndarray, length: int | None, silence: float, margin: int = 0
+) -> Iterator[Window]:
     """Clips that cover a track side by side, the last one flush with its end.
 
     Args:
         features: ``(frames, *shape)``.
         length: Frames of a clip; None gives the track whole.
         silence: What a track shorter than a clip is padded with.
+        margin: As for `window_starts`.
 
     Yields:
         ``features`` ``(length, *shape)`` float32 and ``mask`` ``(length,)``, 1 where a frame is
@@ -56,7 +70,7 @@ def windows(features: np.ndarray, length: int | None, silence: float) -> Iterato
     """
     frames = len(features)
     length = length or frames
-    for start in window_starts(frames, length):
+    for start in window_starts(frames, length, margin):
         clip = features[start : start + length].astype(np.float32)
         missing = length - len(clip)
         padding = [(0, missing)] + [(0, 0)] * (clip.ndim - 1)
@@ -69,6 +83,7 @@ def clip_outputs(
     tracks: Iterable[tuple[K, np.ndarray]],
     *,
     silence: float,
+    overlap: tuple[int, int] | None = None,
 ) -> Iterator[tuple[K, dict[str, np.ndarray]]]:
     """Outputs of a model for every window of every track.
 
@@ -76,18 +91,28 @@ def clip_outputs(
         model: With inputs named ``features`` and, if it wants one, ``mask``.
         tracks: Keys with features ``(frames, *shape)``; taken one at a time.
         silence: What a track shorter than a clip is padded with.
+        overlap: Length and margin of the clips, in frames, where the model takes any length;
+            a shorter track is one clip, as it is. None: clips as long as the model's input.
 
     Yields:
         Each key with ``(windows, ...)`` by output name, in the order of the tracks.
     """
     model.jit_compile = compile_with_xla()
     length = next(tensor.shape[1] for tensor in model.inputs if tensor.name == "features")
+    free = overlap is not None and length is None
+
+    def cut(features: np.ndarray) -> Iterator[Window]:
+        if overlap is None or not free:
+            return windows(features, length, silence)
+        return windows(features, min(len(features), overlap[0]), silence, overlap[1])
+
     clips = (
         (number, key, window)
         for number, (key, features) in enumerate(tracks)
-        for window in windows(features, length, silence)
+        for window in cut(features)
     )
-    outputs = _outputs(model, clips, max(1, BATCH_FRAMES // length) if length else 1)
+    size = FREE_BATCH if free else max(1, BATCH_FRAMES // length) if length else 1
+    outputs = _outputs(model, clips, size)
     for _, rows in groupby(outputs, key=lambda row: row[0]):
         (_, key, first), *others = rows
         every = [first, *(output for _, _, output in others)]
@@ -98,7 +123,7 @@ def _outputs(
     model: keras.Model, clips: Iterator[tuple[int, K, Window]], batch_size: int
 ) -> Iterator[tuple[int, K, Window]]:
     """Each clip with the model's outputs in its place, computed in batches."""
-    while batch := list(islice(clips, batch_size)):
+    for batch in _batches(clips, batch_size):
         stacked: dict[str, Any] = {
             tensor.name: np.stack([window[tensor.name] for _, _, window in batch])
             for tensor in model.inputs
@@ -109,3 +134,12 @@ def _outputs(
             outputs = {model.output_names[0]: outputs}
         for index, (number, key, _) in enumerate(batch):
             yield number, key, {name: np.asarray(value[index]) for name, value in outputs.items()}
+
+
+def _batches(
+    clips: Iterator[tuple[int, K, Window]], batch_size: int
+) -> Iterator[list[tuple[int, K, Window]]]:
+    """Clips of equal length in order, at most `batch_size` together."""
+    for _, equal in groupby(clips, key=lambda clip: len(clip[2]["mask"])):
+        while batch := list(islice(equal, batch_size)):
+            yield batch

@@ -118,12 +118,23 @@ class Preset:
                 lengths.append(len(features))
                 yield key, features
 
-        for key, outputs in clip_outputs(self.model, counted(), silence=self.feature.silence):
+        rate = self.feature.frame_rate
+        window = round(self.task.window_seconds * rate)
+        margin = round(self.task.margin_seconds * rate)
+        free = next(t for t in self.model.inputs if t.name == "features").shape[1] is None
+        overlap = (window, margin) if free and self._frames_only else None
+        for key, outputs in clip_outputs(
+            self.model, counted(), silence=self.feature.silence, overlap=overlap
+        ):
             frames = lengths.pop(0)
             whole = {
                 name: outputs[name].mean(axis=0)
                 if output.level == "clip"
-                else stitched(outputs[name], frames)
+                else stitched(outputs[name], frames, margin if overlap else 0)
                 for name, output in self.task.outputs().items()
             }
-            yield key, self.task.decode(whole, np.arange(frames) / self.feature.frame_rate)
+            yield key, self.task.decode(whole, np.arange(frames) / rate)
+
+    @property
+    def _frames_only(self) -> bool:
+        return all(output.level == "frame" for output in self.task.outputs().values())

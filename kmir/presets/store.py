@@ -1,8 +1,8 @@
 """Presets on disk: a folder with the model as code and weights, its front end, labels and a card.
 
 ``config.json`` names the model, task and feature and rebuilds them in code; ``model.weights.h5``
-or a published file fills it; ``labels.txt`` has a label a line; ``golden.npz`` an input with the
-output that it must give; ``README.md`` is the card. Every file's hash stands in the config.
+or a published file fills it; ``learned.npz`` is what the task learned beside it, if anything;
+``labels.txt`` has a label a line; ``golden.npz`` an input with the output that it must give; ``README.md`` is the card. Every file's hash stands in the config.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from kmir.presets.inference import clip_outputs
 from kmir.presets.preset import Preset
 
 WEIGHTS = "model.weights.h5"
+LEARNED = "learned.npz"
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,9 @@ def from_preset(name: str | Path) -> Preset:
     try:
         tasks = importlib.import_module("pipelines.base")
         task = tasks.task_from_config(config["task"]["name"], config["task"]["config"], labels)
+        if LEARNED in config["sha256"]:
+            with np.load(folder / LEARNED) as learned:
+                task.learned = dict(learned)
         module = find("model", config["model"]["name"])
         model_config = from_dict(module.Config, config["model"]["config"])
         inputs = tuple(config["model"]["inputs"])
@@ -142,6 +146,9 @@ def save_preset(
     arrays: dict[str, Any] = {"features": features} | outputs_of(preset, features)
     np.savez_compressed(folder / "golden.npz", **arrays)
     files = [WEIGHTS, "labels.txt", "golden.npz"]
+    if preset.task.learned:
+        np.savez_compressed(folder / LEARNED, **preset.task.learned)
+        files.append(LEARNED)
     config["sha256"] = {file: sha256(folder / file) for file in files}
     (folder / "README.md").write_text(card_text(preset.name, config, preset.labels), "utf-8")
     write_json(folder / "config.json", config)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -102,8 +103,13 @@ class Staging:
         """
         if track.audio is not None:
             stored = self.feature.from_file(track.audio, self.dtype)
+        elif track.render is not None:
+            with tempfile.TemporaryDirectory(prefix="kmir-") as folder:
+                audio = Path(folder, "audio.wav")
+                track.render(audio)
+                stored = self.feature.from_file(audio, self.dtype)
         else:
-            assert track.features is not None  # Track guarantees one of the two
+            assert track.features is not None  # Track guarantees one of the three
             with np.errstate(over="ignore"):  # told below
                 stored = np.asarray(track.features()).astype(self.dtype)
         if stored.shape[1:] != self.feature.shape or not len(stored):

@@ -119,6 +119,8 @@ def _source(spec: Spec, tracks: Sequence[Track], splits: dict[str, str]) -> str:
     digest = hashlib.sha256(json.dumps(dataclasses.asdict(spec), sort_keys=True).encode())
     for track in tracks:
         audio = sketch(track.audio) if track.audio and track.audio.is_file() else None
+        if track.render is not None:
+            audio = track.render.fingerprint
         line = [track.id, splits[track.id], track.annotations.to_json(), audio]
         digest.update(json.dumps(line).encode())
     return digest.hexdigest()

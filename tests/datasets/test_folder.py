@@ -28,6 +28,12 @@ def _table(root: Path, text: str, encoding: str = "utf-8") -> Path:
     return root
 
 
+def _chords(root: Path, **files: str) -> Path:
+    for name, text in files.items():
+        (root / name.replace("__", "/").replace("_", ".")).write_text(text)
+    return root
+
+
 def _message(root: Path) -> str:
     with pytest.raises(DatasetError) as caught:
         tracks(root)  # before the first track is asked for
@@ -110,6 +116,114 @@ def test_any_tags_survive_the_table(tmp_path, words):
     cell = "|".join(words).replace('"', '""')
     _table(tmp_path, f'file,tags\na.wav,"{cell}"\nb.wav,rock\n')
     assert next(tracks(tmp_path)).annotations.tags.labels == expected
+
+
+# === Chords ===
+
+JAMS = """{"annotations": [{"namespace": "chord", "data": [
+    {"time": 0, "duration": 1, "value": "D:min", "confidence": null}]}]}"""
+
+
+def test_chords_beside_the_audio_need_no_tags(tmp_path, caplog):
+    _audio(tmp_path, "one.wav", "live/two.wav", "live/two.v2.wav", "extra.wav", "live/extra.wav")
+    _chords(tmp_path, one_lab="0 1 C\n1 2 N\n", live__two_lab="0 1 G\n")
+    (tmp_path / "live" / "two.v2.lab").write_text("0 1 A\n")
+    with caplog.at_level(logging.INFO, "kmir"):
+        second, third, first = tracks(tmp_path)
+    assert "2 audio files without chords, ignored: extra.wav …" in caplog.text
+    assert (first.id, first.audio, first.group) == ("one.wav", tmp_path / "one.wav", "one.wav")
+    assert first.annotations.known == ("chords",)
+    assert first.annotations.chords.labels == ("C", "N")
+    np.testing.assert_array_equal(first.annotations.chords.intervals, [[0, 1], [1, 2]])
+    assert (second.id, second.annotations.chords.labels) == ("live/two.v2.wav", ("A",))
+    assert (third.id, third.annotations.chords.labels) == ("live/two.wav", ("G",))
+
+
+def test_chords_named_after_the_whole_file(tmp_path):
+    _audio(tmp_path, "one.wav", "one.flac")
+    _chords(tmp_path, one_wav_lab="0 1 C\n", one_flac_lab="0 1 D\n")
+    found = {track.id: track.annotations.chords.labels for track in tracks(tmp_path)}
+    assert found == {"one.flac": ("D",), "one.wav": ("C",)}
+
+
+def test_chords_as_jams(tmp_path):
+    pytest.importorskip("jams")
+    _chords(_audio(tmp_path, "a.wav", "b.wav"), a_jams=JAMS, b_wav_jams=JAMS)
+    assert [t.annotations.chords.labels for t in tracks(tmp_path)] == [("D:min",), ("D:min",)]
+
+
+def test_table_and_chords_are_both_taken(tmp_path):
+    _audio(tmp_path, "a.wav", "b.wav", "c.wav")
+    _chords(tmp_path, a_lab="0 1 C\n", c_lab="this is not read, as the table leaves it out")
+    _table(tmp_path, "file,tags,split,group\na.wav,rock,train,x\nb.wav,,test,\n")
+    a, b = tracks(tmp_path)
+    assert a.annotations.known == ("tags", "chords")
+    assert (a.annotations.tags.labels, a.annotations.chords.labels) == (("rock",), ("C",))
+    assert (a.split, a.group) == ("train", "x")
+    assert b.annotations.known == ("tags",)
+
+
+def test_table_without_tags_splits_and_groups_chords(tmp_path):
+    _chords(_audio(tmp_path, "a.wav", "b.wav"), a_lab="0 1 C\n", b_lab="0 1 D\n")
+    _table(tmp_path, "file,tags,split,group\na.wav,,test,x\nb.wav,,,x\n")
+    assert [(t.annotations.known, t.split) for t in tracks(tmp_path)] == [(("chords",), "test")] * 2
+
+
+def test_problems_of_all_chord_files_are_listed_at_once(tmp_path):
+    _audio(tmp_path, "a.wav", "cd/b.wav", "c.wav", "d.wav")
+    _chords(
+        tmp_path,
+        a_lab="0 1 C\n0.5 2 Am\n",
+        cd__b_lab="",
+        c_lab="0 1\n",
+        d_lab="0 1 C\n",
+    )
+    lines = _message(tmp_path).splitlines()
+    assert lines[0] == f"4 problems in '{tmp_path}':"
+    assert lines[1].startswith("  a.lab:2: Expected a chord in Harte's syntax")
+    assert lines[2].startswith("  a.lab:2: Expected segments that don't overlap.")
+    assert lines[3].startswith("  c.lab:1: Expected start and end in seconds and a label")
+    assert lines[4].startswith("  cd/b.lab: Expected one segment or more. Received: an empty ann")
+
+
+def test_problems_of_table_and_chords_come_together(tmp_path):
+    _chords(_audio(tmp_path, "a.wav"), a_lab="0 1 Z\n")
+    _table(tmp_path, "file,tags,split\na.wav,x,\ngone.wav,x,\n")
+    message = _message(tmp_path)
+    assert message.startswith("2 problems in")
+    assert "tags.csv:3: Expected a file in the folder." in message
+    assert "a.lab:1: Expected a chord" in message
+
+
+def test_which_file_holds_the_chords_must_be_clear(tmp_path):
+    _audio(tmp_path, "a.wav", "b.wav", "b.flac")
+    _chords(tmp_path, a_lab="0 1 C\n", a_wav_lab="0 1 C\n", b_lab="0 1 C\n")
+    message = _message(tmp_path)
+    assert (
+        "a.wav: Expected one file with its chords. Received: a.lab, a.wav.lab. Remove the others."
+    ) in message
+    assert (
+        "b.lab: Expected chords of one recording. Received: b.flac and b.wav beside it. Remove "
+        "one, or name the chords b.wav.lab."
+    ) in message
+
+
+def test_chords_that_lie_elsewhere(tmp_path):
+    _audio(tmp_path, "audio/a.wav", "audio/b.wav")
+    (tmp_path / "labs").mkdir()
+    _chords(tmp_path, labs__a_lab="0 1 C\n", labs__b_lab="0 1 C\n")
+    assert _message(tmp_path) == (
+        "Expected chords beside the audio and under its name, song.lab beside song.mp3, in "
+        f"'{tmp_path}'. Received: 2 elsewhere, such as 'labs/a.lab'. Move them there."
+    )
+
+
+def test_listed_file_with_neither_tags_nor_chords(tmp_path):
+    _chords(_audio(tmp_path, "a.wav", "b.wav"), a_lab="0 1 C\n")
+    _table(tmp_path, "file,tags\na.wav,\nb.wav,\n")
+    assert "tags.csv:3: Expected tags, or chords beside 'b.wav'. Received: neither." in _message(
+        tmp_path
+    )
 
 
 # === What must fail ===

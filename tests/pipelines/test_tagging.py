@@ -83,10 +83,10 @@ def test_only_whole_words_of_the_vocabulary_count() -> None:
 def test_outputs_and_labels() -> None:
     assert tagging().outputs() == {"tags": Output(4, "sigmoid", "clip")}
     spec = Spec("folder", LogMel().config, "float16", ("tags",), tags=LABELS)
-    assert Tagging.labels_of(spec) == LABELS
+    assert Tagging.labels_of(spec, TaggingConfig()) == LABELS
     for known, received in ((("beats", "key"), "beats, key"), ((), "no annotations")):
         with pytest.raises(RecordError, match=f"with tags. Received: records with {received}"):
-            Tagging.labels_of(Spec("other", LogMel().config, "float16", known))
+            Tagging.labels_of(Spec("other", LogMel().config, "float16", known), TaggingConfig())
 
 
 # === Training ===

@@ -1,0 +1,212 @@
+"""McGill Billboard: chords of 890 slots of the US charts 1958–1991, as NNLS chroma instead of audio.
+
+Get the index, the NNLS chroma ("CHORDINO" features), the ``.lab`` files and the annotations from
+https://ddmal.ca/research/The_McGill_Billboard_Project_(Chord_Analysis_Dataset) and unpack all into
+one folder; it is the layout that mirdata reads::
+
+    root/
+        McGill-Billboard/
+            0003/bothchroma.csv     24 chroma a frame, both blocks from A, as NNLSChroma() gives
+            0003/full.lab           start, end, chord
+            0003/salami_chords.txt  phrases and bars; may be missing, then there are no beats
+
+**Splits**, as the field has it: slots above 1000 are the test set of MIREX 2012 and of published
+results, those up to 1000 train; records take 15 % of the training recordings for validation.
+
+**Groups** are recordings: one song can stand under several slots, with the same chroma. Only its
+first slot is kept. Chords are the full labels; bars come from the phrases' start times, with beats
+spread evenly, so they are near the beats, not on them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from kmir.annotations import Annotations, Beats
+from kmir.annotations.lab import Span, chord_segments, read_spans
+from kmir.datasets.track import Track
+from kmir.errors import DatasetError, listed
+
+BIBTEX = """\
+@inproceedings{burgoyne2011expert,
+  title     = {An Expert Ground-Truth Set for Audio Chord Recognition and Music Analysis},
+  author    = {Burgoyne, John Ashley and Wild, Jonathan and Fujinaga, Ichiro},
+  booktitle = {Proceedings of the 12th International Society for Music Information Retrieval
+               Conference (ISMIR)},
+  pages     = {633--638},
+  year      = {2011}
+}
+"""
+LICENSE = "CC0 1.0"
+
+FOLDER = "McGill-Billboard"
+CHROMA, CHORDS, PHRASES = "bothchroma.csv", "full.lab", "salami_chords.txt"
+COLUMNS = 26  # file name, seconds, 12 bass and 12 treble chroma
+FIRST_TEST_SLOT = 1001
+
+log = logging.getLogger("kmir")
+
+
+def tracks(root: Path) -> Iterator[Track]:
+    """Recordings with their chroma, in the order of their slots.
+
+    Args:
+        root: The folder that holds ``McGill-Billboard``, or that folder itself.
+
+    Returns:
+        Tracks with ready features ``(frames, 24)``, chords, and beats where there are phrases.
+
+    Raises:
+        DatasetError: If anything is wrong with the folder; the message lists all of it.
+    """
+    root = Path(root)
+    slots = root / FOLDER if (root / FOLDER).is_dir() else root
+    folders = sorted(path.parent for path in slots.glob(f"[0-9]*/{CHROMA}"))
+    if not folders:
+        raise DatasetError(
+            f"Expected {FOLDER}/0003/{CHROMA} and its like in '{root}'. Received: none. "
+            "Unpack the chroma and the .lab files of McGill Billboard there."
+        )
+    problems: list[str] = []
+    found: dict[str, Track] = {}
+    for folder in folders:
+        text = (folder / CHROMA).read_bytes()
+        group = hashlib.sha256(text).hexdigest()[:16]
+        track = None if group in found else _track(folder, group, text, problems)
+        if track is not None:
+            found[group] = track
+    if problems:
+        raise DatasetError(listed(root, problems))
+    if repeated := len(folders) - len(found):
+        log.info("%d slots repeat a recording, left out", repeated)
+    return iter(found.values())
+
+
+def _track(folder: Path, group: str, text: bytes, problems: list[str]) -> Track | None:
+    name = folder.name
+    if problem := _chroma_problem(text):
+        problems.append(f"{name}/{CHROMA}:{problem}")
+    if not (folder / CHORDS).is_file():
+        problems.append(f"{name}: Expected {CHORDS} beside {CHROMA}. Received: none.")
+        return None
+    spans = read_spans(folder / CHORDS, problems, f"{name}/{CHORDS}")
+    chords = chord_segments(_timed(spans), problems, f"{name}/{CHORDS}")
+    beats = None
+    if (folder / PHRASES).is_file():
+        beats = _beats((folder / PHRASES).read_text(encoding="utf-8"))
+    return Track(
+        name,
+        Annotations(chords=chords, beats=beats),
+        features=partial(read_chroma, folder / CHROMA),
+        group=group,
+        split="test" if int(name) >= FIRST_TEST_SLOT else "train",
+    )
+
+
+def _timed(spans: list[Span]) -> list[Span]:
+    """Without the lines around a phrase whose time is missing in the published annotation.
+
+    It counts as 0 there: lines run backwards to 0, one runs from 0 to the next phrase (slot 0974).
+    """
+    if all(span.start > 0 for span in spans[1:]):
+        return spans
+    return spans[:1] + [span for span in spans[1:] if 0 < span.start <= span.end]
+
+
+# === Chroma ===
+
+
+def read_chroma(path: Path) -> np.ndarray:
+    """NNLS chroma of one recording.
+
+    Args:
+        path: A ``bothchroma.csv``.
+
+    Returns:
+        ``(frames, 24)`` float32, bass then treble, both from A; hop 2048/44100 s.
+    """
+    return np.loadtxt(
+        path, np.float32, delimiter=",", usecols=range(2, COLUMNS), ndmin=2, encoding="utf-8"
+    )
+
+
+def _chroma_problem(text: bytes) -> str:
+    """Line and fault of the first bad line of a chroma file; empty where all are right."""
+    lines = text.splitlines()
+    if not lines:
+        return "1: Expected a line for each frame. Received: an empty file."
+    try:  # all lines at once: a second for a hundred recordings
+        values = np.loadtxt(lines, np.float32, delimiter=",", usecols=range(1, COLUMNS), ndmin=2)
+        if np.isfinite(values).all():
+            return ""
+    except ValueError:
+        pass
+    for number, line in enumerate(lines, start=1):
+        cells = line.decode(errors="replace").split(",")
+        expected = f"{number}: Expected a file name or nothing, seconds and 24 chroma. Received: "
+        if len(cells) != COLUMNS:
+            return f"{expected}{len(cells)} cells. Copy the file again."
+        for cell in cells[1:]:
+            if not _finite(cell):
+                return f"{expected}'{cell}'. Copy the file again."
+    return "1: Expected numbers. Received: text that can't be read. Copy the file again."
+
+
+def _finite(cell: str) -> bool:
+    try:
+        return bool(np.isfinite(float(cell)))
+    except ValueError:
+        return False
+
+
+# === Beats from phrases ===
+
+TIME = re.compile(r"\s*(\d[\d.e+-]*)\t(.*)")
+METRE = re.compile(r"\(?(\d+)/(\d+)\)?")
+REPEATED = re.compile(r"\|\s*x\s?(\d+)")
+
+
+def _beats(text: str) -> Beats | None:
+    """Beats of all phrases with bars; None where there are none.
+
+    A phrase lasts until the next time that is written down, its bars share that in proportion to
+    their beats.
+    """
+    metre = 4
+    phrases: list[tuple[float, list[int]]] = []
+    for line in text.splitlines():
+        if line.startswith("# metre:") and (found := METRE.search(line)):
+            metre = _beats_in(found)
+        elif timed := TIME.match(line):
+            phrases.append((float(timed[1]), _bars(timed[2], metre)))
+    times: list[np.ndarray] = []
+    positions: list[np.ndarray] = []
+    for (start, bars), (end, _) in zip(phrases, phrases[1:], strict=False):
+        if bars and end > start:
+            times.append(np.linspace(start, end, sum(bars), endpoint=False))
+            positions += [np.arange(1, 1 + count) for count in bars]
+    return Beats(np.concatenate(times), np.concatenate(positions)) if times else None
+
+
+def _bars(phrase: str, metre: int) -> list[int]:
+    """Number of beats in each bar of ``A, verse, | C:maj | (2/4) G:maj | x2``."""
+    first, last = phrase.find("|"), phrase.rfind("|")
+    if first == last:
+        return []
+    bars = phrase[first + 1 : last].split("|")
+    counts = [_beats_in(found) if (found := METRE.search(bar)) else metre for bar in bars]
+    repeated = REPEATED.search(phrase[last:])
+    return counts * int(repeated[1]) if repeated else counts
+
+
+def _beats_in(metre: re.Match[str]) -> int:
+    """Beats of a bar: compound metres (6/8, 12/8) count three eighths as one."""
+    count, unit = int(metre[1]), int(metre[2])
+    return count // 3 if unit == 8 and count % 3 == 0 and count > 3 else count

@@ -1,0 +1,103 @@
+"""Stacks of recurrent layers, as the plain recurrent models of the zoo share them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from kmir.errors import UsageError
+
+CELLS = {"simple_rnn": layers.SimpleRNN, "gru": layers.GRU, "lstm": layers.LSTM}
+
+
+def vectors(features: Any, *, normalise: bool = True) -> Any:
+    """One vector a frame: ``(batch, frames, *shape)`` → ``(batch, frames, values)``.
+
+    Args:
+        features: As the model receives them; channels come side by side.
+        normalise: By a batch norm in float32: at 40 dB the steps of bfloat16 are a quarter of a
+            decibel.
+    """
+    x = layers.Reshape((-1, math.prod(features.shape[2:])), name="vectors")(features)
+    if not normalise:
+        return x
+    return layers.BatchNormalization(momentum=0.98, dtype="float32", name="input_norm")(x)
+
+
+def recurrent_stack(
+    x: Any, cell: str, units: tuple[int, ...], *, bidirectional: bool, dropout: float
+) -> Any:
+    """Recurrent layers one on the other, dropout after each.
+
+    Args:
+        x: ``(batch, frames, values)``.
+        cell: ``"simple_rnn"``, ``"gru"`` or ``"lstm"``.
+        units: Of each layer and direction.
+        bidirectional: Read both ways; without it the model looks only back.
+        dropout: Rate, in [0, 1). It acts between steps' outputs, so cuDNN can still be used.
+
+    Returns:
+        ``(batch, frames, units)``, twice the units if both ways.
+
+    Raises:
+        UsageError: If there is no layer.
+    """
+    if not units:
+        raise UsageError("Expected at least one recurrent layer. Received: units=(). Give some.")
+    for i, size in enumerate(units, start=1):
+        layer = CELLS[cell](size, return_sequences=True, name=f"{cell}{i}")
+        x = (layers.Bidirectional(layer, name=f"bi{cell}{i}") if bidirectional else layer)(x)
+        x = layers.Dropout(dropout, name=f"dropout{i}")(x)
+    return x
+
+
+@keras.saving.register_keras_serializable("kmir")
+class PastWindows(keras.layers.Layer):
+    """For each frame the last frames up to it, as a sequence of its own, zeros before the start.
+
+    ``(batch, frames, n)`` → ``(batch · frames, length, n)``.
+
+    Args:
+        length: Frames of a window, from 1.
+        **kwargs: Of every Keras layer.
+    """
+
+    def __init__(self, length: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.length = length
+
+    def call(self, x: Any) -> Any:
+        """Cuts the windows."""
+        frames = ops.shape(x)[1]
+        padded = ops.pad(x, [(0, 0), (self.length - 1, 0), (0, 0)])
+        shifted = [padded[:, i : i + frames] for i in range(self.length)]
+        return ops.reshape(ops.stack(shifted, axis=2), (-1, self.length, x.shape[-1]))
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """Batch and frames become one axis."""
+        return None, self.length, input_shape[-1]
+
+    def get_config(self) -> dict[str, Any]:
+        """What rebuilds the layer."""
+        return super().get_config() | {"length": self.length}
+
+
+@keras.saving.register_keras_serializable("kmir")
+class FramesAgain(keras.layers.Layer):
+    """Undoes what `PastWindows` did to the batch: ``(batch · frames, n)`` → ``(batch, frames, n)``.
+
+    The second input is any tensor ``(batch, frames, …)`` that says how many frames there were.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Puts the frames back in their axis."""
+        x, like = inputs
+        return ops.reshape(x, (-1, ops.shape(like)[1], x.shape[-1]))
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """Batch and frames of the second input, values of the first."""
+        (_, values), (batch, frames, *_) = input_shape
+        return batch, frames, values

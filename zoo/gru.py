@@ -1,0 +1,89 @@
+"""GRU: gated recurrent units, both ways or forward only, one layer on the other.
+
+K. Cho et al., "Learning Phrase Representations using RNN Encoder–Decoder for Statistical Machine
+Translation", EMNLP 2014; the reset gate acts after the product, as cuDNN has it.
+
+Shapes, as (frames, values)::
+
+    features        256 × 24      any number of frames; channels side by side
+    normalised      256 × 24      batch norm
+    GRU 1, 2        256 × 192     96 each way, dropout
+    chord           256 × 25      reads root, bass and pitch classes too, where they are asked for
+
+    python -m kmir.train zoo.gru --data billboard --root DIR
+    python -m kmir.train zoo.gru --data billboard --root DIR --config.model.bidirectional=false
+
+Time and score: see the README's table of chord models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import layers
+
+from kmir.nn import Output
+from kmir.nn.heads import heads
+from kmir.nn.recurrent import recurrent_stack, vectors
+
+TASK = "chords"
+
+
+@dataclass(frozen=True)
+class Config:
+    """A stack of Gated recurrent units.
+
+    Args:
+        units: Of each layer and direction.
+        bidirectional: Read both ways; without it the model looks only back, and can run live.
+        dropout: Rate after each layer, in [0, 1).
+    """
+
+    units: tuple[int, ...] = (96, 96)
+    bidirectional: bool = True
+    dropout: float = 0.3
+
+
+def build_model(
+    config: Config, inputs: tuple[int | None, ...], outputs: Mapping[str, Output]
+) -> keras.Model:
+    """Gated recurrent units over frames, then a dense layer for each output.
+
+    Args:
+        config: Sizes and rates.
+        inputs: ``(frames, bins)`` or ``(frames, bins, channels)``; frames may be ``None``.
+        outputs: Heads by name, of level ``"frame"``.
+
+    Returns:
+        Model from ``(batch, *inputs)`` to ``(batch, frames, size)``, or a dictionary of those.
+
+    Raises:
+        UsageError: If there is no recurrent layer.
+    """
+    features = keras.Input(inputs, name="features")
+    x = recurrent_stack(
+        vectors(features),
+        "gru",
+        config.units,
+        bidirectional=config.bidirectional,
+        dropout=config.dropout,
+    )
+    embedding = layers.Identity(name="embedding")(x)
+    return keras.Model(features, heads(embedding, outputs), name="gru")
+
+
+def search_space(hp: Any) -> Config:
+    """What is worth trying.
+
+    Args:
+        hp: ``keras_tuner.HyperParameters``.
+    """
+    units = hp.Choice("units", [32, 64, 96, 128], default=96)
+    return Config(
+        units=(units,) * hp.Int("layers", 1, 3, default=2),
+        bidirectional=hp.Boolean("bidirectional", default=True),
+        dropout=hp.Float("dropout", 0.0, 0.5, step=0.1, default=0.3),
+    )
