@@ -1,5 +1,6 @@
 # make demo      a trained tagger from nothing, on the built-in synthetic data set
 # make test      the tests; make test-slow adds those that take longer
+# make debian    what rendering MIDI needs from Debian: FluidSynth and soundfonts (as root, or with sudo)
 # make lint      ruff, mypy, import-linter
 # make install   the set-up alone: .venv with the locked dependencies
 # PYTHON=python3.12 chooses the interpreter (3.11 or 3.12).
@@ -8,7 +9,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUNS ?= runs
 
-.PHONY: demo install test test-slow lint format bench lock clean
+.PHONY: demo install debian test test-slow lint format bench lock clean
 
 install: .venv/installed
 
@@ -19,6 +20,9 @@ install: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
+
+debian:
+	$$(command -v sudo) apt-get install --yes fluidsynth fluid-soundfont-gm timgm6mb-soundfont
 
 demo: install
 	$(BIN)/python -m kmir.train zoo.dense_baseline --workdir $(RUNS)/demo-dense

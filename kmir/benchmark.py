@@ -28,6 +28,7 @@ def benchmark_input(
     data: str = "synthetic",
     root: Path | None = None,
     flags: Mapping[str, str] | None = None,
+    data_options: Mapping[str, str] | None = None,
     warmup: int = 5,
     steps: int = 30,
 ) -> dict[str, Any]:
@@ -38,6 +39,7 @@ def benchmark_input(
         data: Records folder, or name of a data set.
         root: Folder of the data set.
         flags: Settings as for training.
+        data_options: Options of the data set, likewise.
         warmup: Steps that are run but not counted, beyond the one pass that fills the cache.
         steps: Steps that are counted.
 
@@ -47,7 +49,8 @@ def benchmark_input(
     """
     from kmir.run import prepare  # Keras takes seconds to load: not for `--help`
 
-    run = prepare(model_name, data=data, root=root, flags=flags or {}, quiet=True)
+    settings: Any = {"data": data, "root": root, "flags": flags or {}, "data_options": data_options}
+    run = prepare(model_name, **settings, quiet=True)
     batch_size = run.config.train.batch_size
     batches = run.batches(0)
     for _ in itertools.islice(batches, run.training.steps + warmup):
@@ -83,6 +86,7 @@ BENCHMARKS = {"input": benchmark_input}
 def main(argv: list[str]) -> int:
     """Run the command."""
     flags, rest = split_flags(argv, "config")
+    data_options, rest = split_flags(rest, "option")
     parser = argparse.ArgumentParser(prog="kmir benchmark", description="How fast it runs here.")
     parser.add_argument("what", help=f"one of {', '.join(BENCHMARKS)}")
     parser.add_argument("--model", default="zoo.crnn_tagger", help="default: %(default)s")
@@ -98,7 +102,12 @@ def main(argv: list[str]) -> int:
     if args.steps < 1:
         parser.error(f"Expected --steps of 1 or more. Received: {args.steps}.")
     figures = BENCHMARKS[args.what](
-        args.model, data=args.data, root=args.root, flags=flags, steps=args.steps
+        args.model,
+        data=args.data,
+        root=args.root,
+        flags=flags,
+        data_options=data_options,
+        steps=args.steps,
     )
     for name, value in figures.items():
         print(f"{name:20} {value:.1%}" if name.endswith("share") else f"{name:20} {value}")

@@ -12,6 +12,7 @@ VERBS = {
     "train": "records → a trained preset",
     "evaluate": "a preset and records → scores",
     "predict": "a preset and audio → annotations",
+    "study": "a table of experiments, run and drawn",
     "benchmark": "how fast it runs here",
 }
 

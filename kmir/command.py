@@ -1,10 +1,12 @@
-"""What every command shares: one clear line for an error, and an exit code."""
+"""What every command shares: a line for what is worth knowing or went wrong, and an exit code."""
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from kmir.errors import KmirError, UsageError
@@ -15,7 +17,8 @@ def run(main: Callable[[list[str]], int], argv: Sequence[str] | None = None) -> 
 
     Args:
         main: Takes the arguments, gives the exit code.
-        argv: Arguments; default those of this process.
+        argv: Arguments; default those of this process. With ``--quiet`` among them, only warnings
+            are told.
 
     Returns:
         What main gave; 1 after an error in the data, 2 after wrong usage, 130 after Ctrl-C.
@@ -23,8 +26,10 @@ def run(main: Callable[[list[str]], int], argv: Sequence[str] | None = None) -> 
     # Models, tasks and data sets of one's own are found beside where the command is run.
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
-        code = main(list(sys.argv[1:] if argv is None else argv))
+        with told(quiet="--quiet" in words):
+            code = main(words)
         sys.stdout.flush()  # a closed pipe is to be noticed here, not when Python ends
         return code
     except KmirError as error:
@@ -40,3 +45,19 @@ def run(main: Callable[[list[str]], int], argv: Sequence[str] | None = None) -> 
     except KeyboardInterrupt:
         print("kmir: interrupted. Run the same command again to go on.", file=sys.stderr)
         return 130
+
+
+@contextmanager
+def told(*, quiet: bool) -> Iterator[None]:
+    """Put what the library logs on stderr, a plain line each; only warnings if quiet."""
+    log = logging.getLogger("kmir")
+    before = log.level
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("kmir: %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.WARNING if quiet else logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before)

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from kmir import command
 from kmir.annotations import Annotations
+from kmir.config import override, split_flags
 from kmir.errors import RecordError
 from kmir.extract import records_for
 from kmir.presets import Preset, from_preset
@@ -138,8 +139,13 @@ def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def main(argv: list[str]) -> int:
     """Run the command."""
+    flags, argv = split_flags(argv, "option")
+    settings, argv = split_flags(argv, "task")
     parser = argparse.ArgumentParser(
-        prog="kmir evaluate", description="Score a preset on records, track by track."
+        prog="kmir evaluate",
+        description="Score a preset on records, track by track.",
+        epilog="--option.NAME=VALUE sets an option of the data set, --task.decoder=none and its "
+        "like how the preset decodes.",
     )
     parser.add_argument("preset", help="name of a preset, or folder of a preset or a run")
     parser.add_argument("--data", required=True, help="records folder, or name of a data set")
@@ -149,7 +155,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     args = parser.parse_args(argv)
     preset = from_preset(args.preset)
-    records = records_for(args.data, args.root, preset.feature, quiet=args.quiet)
+    preset.task.config = override(preset.task.config, settings, "task")
+    records = records_for(args.data, args.root, preset.feature, flags=flags, quiet=args.quiet)
     folder = Path(args.preset)
     name = "scores.csv" if args.split == "test" else f"scores-{args.split}.csv"
     out = args.out or (folder if folder.is_dir() else Path()) / name

@@ -42,7 +42,8 @@ def extract(
     """Extract a feature from a data set.
 
     Args:
-        dataset: Name of the data set (``"folder"``), or a module of one's own.
+        dataset: Name of the data set (``"folder"``), with its part where it has some
+            (``"mirdata:beatles"``), or a module of one's own.
         root: Where its files stand; None for data sets that make their own.
         out: Folder of the records.
         feature: What to extract.
@@ -74,27 +75,42 @@ def extract(
 
 def _tracks(dataset: str, root: Path | None, dataset_options: Mapping[str, Any]) -> list[Track]:
     """All tracks of a data set."""
-    reader = _reader(dataset)
+    reader, named = _reader(dataset)
     if root is None and _needs_root(reader):
         raise UsageError(
             f"Expected --root DIR, the folder of data set '{dataset}'. Received: none."
         )
-    tracks = list(reader(root, **dataset_options))
+    if twice := named.keys() & dataset_options.keys():
+        raise UsageError(
+            f"Expected the {twice.pop()} of the data set once. Received: '{dataset}' and an option."
+        )
+    tracks = list(reader(root, **named, **dataset_options))
     if not tracks:
         raise DatasetError(f"Expected at least one track in {root}. Received: none.")
     return tracks
 
 
-def _reader(dataset: str) -> Callable[..., Iterable[Track]]:
-    """The function ``tracks`` of a data set."""
-    module = find("data set", dataset)
+def _reader(dataset: str) -> tuple[Callable[..., Iterable[Track]], dict[str, str]]:
+    """The function ``tracks`` of a data set, and the option that its name spells out.
+
+    ``mirdata:beatles`` is the data set ``mirdata`` with the option ``name`` = ``beatles``.
+    """
+    name, colon, part = dataset.partition(":")
+    module = find("data set", name)
     try:
         reader: Callable[..., Iterable[Track]] = module.tracks
     except AttributeError:
         raise UsageError(
-            f"Expected a data set, with a function tracks(root). Received: '{dataset}'."
+            f"Expected a data set, with a function tracks(root). Received: '{name}'."
         ) from None
-    return reader
+    if not colon:
+        return reader, {}
+    option = inspect.signature(reader).parameters.get("name")
+    if option is None or option.kind is not option.KEYWORD_ONLY:
+        raise UsageError(
+            f"Expected '{name}' alone, a data set that has no parts. Received: '{dataset}'."
+        )
+    return reader, {"name": part}
 
 
 def _needs_root(reader: Callable[..., Iterable[Track]]) -> bool:
@@ -102,7 +118,14 @@ def _needs_root(reader: Callable[..., Iterable[Track]]) -> bool:
     return root.default is root.empty
 
 
-def records_for(data: str, root: Path | None, feature: Feature, *, quiet: bool = False) -> Records:
+def records_for(
+    data: str,
+    root: Path | None,
+    feature: Feature,
+    *,
+    flags: Mapping[str, str] | None = None,
+    quiet: bool = False,
+) -> Records:
     """Records by folder, or of a data set by name: then extracted into the cache, once.
 
     Args:
@@ -110,15 +133,25 @@ def records_for(data: str, root: Path | None, feature: Feature, *, quiet: bool =
             a name that changes with the data and the feature.
         root: Where the data set's files stand.
         feature: What to extract where there are no records yet.
+        flags: Options of the data set by name, as text: ``{"programs": "random"}``.
         quiet: No progress bar.
+
+    Raises:
+        UsageError: If an option is unknown, or there are options for a records folder.
     """
     from kmir.records.read import Records  # TensorFlow: not for every worker, nor for --help
 
     if Path(data).exists() or "/" in data:
+        if flags:
+            raise UsageError(
+                f"Expected a data set by name for --option.{next(iter(flags))}. "
+                f"Received: '{data}', whose records are made already. Leave the option out."
+            )
         return Records.open(data)
-    tracks = _tracks(data, root, {})
+    dataset_options = options(_reader(data)[0], flags or {}, "option")
+    tracks = _tracks(data, root, dataset_options)
     *_, source = plan_records(tracks, feature, dataset=data)
-    out = cache_dir() / "records" / f"{data}-{source[:12]}"
+    out = cache_dir() / "records" / f"{data.replace(':', '-')}-{source[:12]}"
     if not (out / "manifest.json").exists():
         report(write_records(out, tracks, feature, dataset=data, workers=cores(), quiet=quiet))
     return Records.open(out)
@@ -161,7 +194,7 @@ def main(argv: list[str]) -> int:
     if args.workers is not None and args.workers < 1:
         parser.error(f"Expected --workers of 1 or more. Received: {args.workers}.")
     feature = override(feature_class(args.feature)(), fields, "feature")
-    dataset_options = options(_reader(args.dataset), flags, "option")
+    dataset_options = options(_reader(args.dataset)[0], flags, "option")
     manifest = extract(
         args.dataset,
         args.root,

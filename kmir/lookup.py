@@ -1,4 +1,4 @@
-"""Things reached by name: models, tasks, data sets and features, in this repository or any other.
+"""Things reached by name: models, tasks, data sets, features, studies, here or in any repository.
 
 A bare name (``crnn_tagger``) is looked up in its room (``zoo``); a dotted one (``mine.tagger``)
 is imported as it stands, so a module outside this repository works just as well.
@@ -21,13 +21,15 @@ ROOMS = {
     "task": "pipelines",
     "data set": "kmir.datasets",
     "feature": "kmir.features",
+    "study": "zoo.studies",
 }
 # Modules of a room that are its furniture, not something to ask for by name.
 FURNITURE: dict[str, set[str]] = {
-    "model": set(),
+    "model": {"studies"},
     "task": {"base", "augment", "stream"},
     "data set": {"track", "recordings", "table"},
-    "feature": {"base", "audio", "decoding", "note_activation"},
+    "feature": {"base", "audio", "decoding", "framing", "note_activation"},
+    "study": set(),
 }
 
 
@@ -35,7 +37,7 @@ def known(kind: str) -> list[str]:
     """Names that a room of this repository offers, sorted.
 
     Args:
-        kind: One of ``"model"``, ``"task"``, ``"data set"``, ``"feature"``.
+        kind: One of ``"model"``, ``"task"``, ``"data set"``, ``"feature"``, ``"study"``.
     """
     room = importlib.import_module(ROOMS[kind])
     names = {module.name for module in pkgutil.iter_modules(room.__path__)}
@@ -43,10 +45,10 @@ def known(kind: str) -> list[str]:
 
 
 def find(kind: str, name: str) -> ModuleType:
-    """Module that defines the named model, task, data set or feature.
+    """Module that defines the named model, task, data set, feature or study.
 
     Args:
-        kind: One of ``"model"``, ``"task"``, ``"data set"``, ``"feature"``.
+        kind: One of ``"model"``, ``"task"``, ``"data set"``, ``"feature"``, ``"study"``.
         name: A bare name (``"crnn_tagger"``) or a dotted module (``"zoo.crnn_tagger"``).
 
     Returns:

@@ -6,6 +6,8 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +15,13 @@ from tqdm import tqdm
 
 from kmir import command
 from kmir.annotations import Annotations
-from kmir.annotations.files import to_csv, to_json, to_table
+from kmir.annotations.files import FORMATS, Recording
 from kmir.errors import KmirError, UsageError
-from kmir.features.audio import find_audio
+from kmir.features.audio import duration, find_audio
 from kmir.presets import Preset, from_preset, list_presets
 
-FORMATS = {"table": to_table, "csv": to_csv, "json": to_json}
+NAMES = tuple(dict.fromkeys(name for formats in FORMATS.values() for name in formats))
+TOP = 5  # tags in a table
 
 
 def gather(sources: Iterable[Path]) -> dict[Path, Path]:
@@ -72,14 +75,38 @@ def predict(
     yield from preset.annotate(features())
 
 
+def reads(preset: Preset) -> str:
+    """Which kind of annotation, of those in `FORMATS`, a preset reads.
+
+    A moment in which the model says nothing is enough to know, before any audio is read.
+
+    Raises:
+        UsageError: If it reads nothing that can be written.
+    """
+    silent = {
+        name: np.zeros((1, output.size) if output.level == "frame" else output.size, np.float32)
+        for name, output in preset.task.outputs().items()
+    }
+    known = preset.task.decode(silent, np.zeros(1)).known
+    for kind in FORMATS:
+        if kind in known:
+            return kind
+    raise UsageError(
+        f"Expected a preset that reads {' or '.join(FORMATS)}. Received: {preset.name}, which "
+        f"reads {', '.join(known) or 'nothing'}. Use it from Python."
+    )
+
+
 def main(argv: list[str]) -> int:
     """Run the command; exit code 1 if some file could not be read."""
     parser = argparse.ArgumentParser(prog="kmir predict", description="Annotate audio files.")
     parser.add_argument("preset", nargs="?", help="name of a preset, or folder of a preset or run")
     parser.add_argument("audio", nargs="*", type=Path, help="files and folders")
-    parser.add_argument("--format", choices=FORMATS, default="table", help="default: %(default)s")
+    parser.add_argument("--format", choices=NAMES, default="table", help="default: %(default)s")
     parser.add_argument("--out", type=Path, help="folder for a file each; default: the terminal")
-    parser.add_argument("--top", type=int, help="tags of each; default: 5 in a table, else all")
+    parser.add_argument(
+        "--top", type=int, help=f"tags of each; default: {TOP} in a table, else all"
+    )
     parser.add_argument("--list", action="store_true", help="list the presets that come with kmir")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     args = parser.parse_args(argv)
@@ -91,12 +118,20 @@ def main(argv: list[str]) -> int:
         parser.error("Expected a preset and audio: kmir predict PRESET song.mp3 folder/")
     if args.top is not None and args.top < 1:
         parser.error(f"Expected --top of 1 or more. Received: {args.top}.")
-    if args.out and (args.out.is_file() or args.out.suffix in (".csv", ".json", ".txt")):
+    if args.out and (args.out.is_file() or args.out.suffix in (".txt", *(f".{n}" for n in NAMES))):
         parser.error(f"Expected a folder for --out. Received: {args.out}; for one file: > FILE")
     files = gather(args.audio)
     targets = _targets(files, args.format) if args.out else {}
     preset = from_preset(args.preset)
-    top = args.top or (5 if args.format == "table" else None)
+    kind = reads(preset)
+    _check_fit(preset, kind, args.format, args.top)
+    form = FORMATS[kind][args.format]
+    if form.single and not args.out and len(files) > 1:
+        raise UsageError(
+            f"Expected --out FOLDER, for {args.format} holds one recording a file. "
+            f"Received: none, for {len(files)} recordings."
+        )
+    top = args.top or (TOP if args.format == "table" else None)
     failed: dict[Path, str] = {}
     predictions = tqdm(
         predict(preset, files, failed),
@@ -109,14 +144,34 @@ def main(argv: list[str]) -> int:
         for path, annotations in predictions:
             target = args.out / targets[path]
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(FORMATS[args.format]({str(path): annotations}, top), "utf-8")
+            target.write_text(form.write([_recording(path, annotations, top)]), "utf-8")
         print(args.out)
     else:
-        everything = {str(path): annotations for path, annotations in predictions}
-        print(FORMATS[args.format](everything, top), end="")
+        found = [_recording(path, annotations, top) for path, annotations in predictions]
+        print(form.write(found) if found or not form.single else "", end="")
     for reason in failed.values():
         print(f"kmir: error: {reason}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _check_fit(preset: Preset, kind: str, form: str, top: int | None) -> None:
+    """Refuse a format or a number of tags that does not suit what a preset reads."""
+    if form not in FORMATS[kind]:
+        raise UsageError(
+            f"Expected --format as one of {', '.join(FORMATS[kind])} for the {kind} that "
+            f"{preset.name} reads. Received: {form}."
+        )
+    if top is not None and kind != "tags":
+        raise UsageError(
+            f"Expected --top with a preset that reads tags. Received: {preset.name}, which reads "
+            f"{kind}. Leave it out."
+        )
+
+
+def _recording(path: Path, annotations: Annotations, top: int | None) -> Recording:
+    if top is not None and annotations.tags is not None:
+        annotations = replace(annotations, tags=annotations.tags.top(top))
+    return Recording(str(path), annotations, partial(duration, path))
 
 
 def _targets(files: dict[Path, Path], form: str) -> dict[Path, Path]:

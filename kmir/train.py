@@ -1,6 +1,6 @@
 """Records to a trained preset: ``python -m kmir.train zoo.crnn_tagger --data RECORDS``.
 
-Read `train` from top to bottom: it is the run, in the order in which it happens.
+Read `train` and `fit` from top to bottom: they are the run, in the order in which it happens.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ import tensorflow as tf
 
 from kmir import command
 from kmir.config import split_flags, table
-from kmir.curves import draw_curves
-from kmir.errors import RunError
+from kmir.errors import RunError, UsageError
 from kmir.evaluate import evaluate
 from kmir.evaluate import table as score_table
-from kmir.lookup import known
+from kmir.lookup import find, known
 from kmir.nn.callbacks import RunKeeper, RunLog
 from kmir.nn.checkpoint import load_state
+from kmir.nn.schedule import Verdict
+from kmir.pictures.curves import draw_curves
 from kmir.presets import Preset, save_preset
 from kmir.records.read import Records
 from kmir.run import Run, prepare, schedule_of
@@ -37,6 +38,7 @@ def train(
     workdir: Path,
     flags: Mapping[str, str] | None = None,
     task: str | None = None,
+    data_options: Mapping[str, str] | None = None,
     quiet: bool = False,
     argv: list[str] | None = None,
 ) -> Path:
@@ -49,6 +51,7 @@ def train(
         workdir: Run folder; a run begun in it is taken up where it stopped.
         flags: Settings by dotted name, as text: ``{"train.epochs": "3"}``.
         task: What the model is to do, where it is not what it was made for.
+        data_options: Of the data set by name, as text: ``{"programs": "random"}``.
         quiet: No progress bar.
         argv: The command line, for the record.
 
@@ -58,12 +61,60 @@ def train(
     Raises:
         KmirError: If the data, the settings or the run folder don't fit.
     """
-    settings = {"data": data, "root": root, "flags": flags or {}, "task_name": task}
-    run = prepare(model_name, **settings, quiet=quiet)
+    run = prepare(
+        model_name,
+        data=data,
+        root=root,
+        flags=flags or {},
+        task_name=task,
+        data_options=data_options,
+        quiet=quiet,
+    )
+    config, records, model = run.config, run.records, run.model
+    story = Story.begin(workdir, run.module.__name__, config, records, argv)
+    fit(run, workdir, title=f"{model_name}, {records.spec.dataset}", quiet=quiet)
+
+    # === Preset and scores ===
+    plain = run.build()  # in float32, and without an optimizer
+    plain.set_weights(model.get_weights())
+    truths = (annotations for _, _, annotations in records.tracks("train"))
+    run.task.learn(truths, records.feature.frame_rate)
+    card = {
+        "data": records.spec.dataset,
+        "licence": licence_of(records.spec.dataset),
+        "seed": config.train.seed,
+        "command": story.command,
+    }
+    preset = Preset(str(workdir), plain, records.feature, run.task, card)
+    split = "test" if "test" in records.manifest.splits else "validation"
+    scores = evaluate(preset, records, split, workdir / "scores.csv", quiet=quiet)
+    card["score"] = ", ".join(f"{s.name} {s.value:.3f}" for s in scores) + f" ({split} split)"
+    golden = next(frames for _, frames, _ in records.tracks(split))[: run.training.clip_frames]
+    names = {"model_name": run.module.__name__, "model_config": config.model}
+    save_preset(workdir / "preset", preset, golden=golden, **names)
+    story.end(scores)
+    print(score_table(scores, f"{split} split"))
+    return workdir
+
+
+def fit(run: Run, workdir: Path, *, title: str, quiet: bool = False) -> Verdict:
+    """Train, or go on, until the schedule ends it; the model has the best weights then.
+
+    Args:
+        run: What to train.
+        workdir: Run folder: ``log.csv``, ``curves.png``, ``checkpoints`` and ``tensorboard``.
+        title: Above the curves.
+        quiet: No progress bar.
+
+    Returns:
+        What the schedule says in the end: why it stopped, and which epoch was the best.
+
+    Raises:
+        RunError: If the folder holds another run, or the run diverged.
+    """
     config, records, model = run.config, run.records, run.model
 
-    # === Run folder ===
-    story = Story.begin(workdir, run.module.__name__, config, records, argv)
+    # === Where it stands ===
     checkpoints = workdir / "checkpoints"
     log = RunLog(workdir / "log.csv")
     epochs_done = restore(model, checkpoints / "last.npz")
@@ -84,7 +135,7 @@ def train(
         with damage_named(records):
             model.fit(
                 run.batches(len(log.rows)),
-                steps_per_epoch=config.train.steps_per_epoch or run.training.steps,
+                steps_per_epoch=run.steps,
                 initial_epoch=len(log.rows),
                 epochs=config.train.epochs,
                 validation_data=run.validation_batches(),
@@ -102,30 +153,18 @@ def train(
             "The run diverged: try a smaller --config.train.learning_rate and another --workdir."
         )
     load_state(model, checkpoints / "best.npz")
-    draw_curves(log.rows, workdir / "curves.png", title=f"{model_name}, {records.spec.dataset}")
+    draw_curves(log.rows, workdir / "curves.png", title=title)
     if not quiet:
         print(f"finished: {verdict.stop or 'all epochs done'}; best epoch {verdict.best_epoch + 1}")
+    return verdict
 
-    # === Preset and scores ===
-    plain = run.build()  # in float32, and without an optimizer
-    plain.set_weights(model.get_weights())
-    truths = (annotations for _, _, annotations in records.tracks("train"))
-    run.task.learn(truths, records.feature.frame_rate)
-    card = {
-        "data": records.spec.dataset,
-        "licence": "that of the training data",
-        "command": story.command,
-    }
-    preset = Preset(str(workdir), plain, records.feature, run.task, card)
-    split = "test" if "test" in records.manifest.splits else "validation"
-    scores = evaluate(preset, records, split, workdir / "scores.csv", quiet=quiet)
-    card["score"] = ", ".join(f"{s.name} {s.value:.3f}" for s in scores) + f" ({split} split)"
-    golden = next(frames for _, frames, _ in records.tracks(split))[: run.training.clip_frames]
-    names = {"model_name": run.module.__name__, "model_config": config.model}
-    save_preset(workdir / "preset", preset, golden=golden, **names)
-    story.end(scores)
-    print(score_table(scores, f"{split} split"))
-    return workdir
+
+def licence_of(dataset: str) -> str:
+    """What a preset may be used for: as the data set says, where it is one that has a name here."""
+    try:
+        return str(find("data set", dataset.partition(":")[0]).LICENSE)
+    except (UsageError, AttributeError):
+        return "that of the training data"
 
 
 def restore(model: keras.Model, checkpoint: Path) -> int:
@@ -176,20 +215,23 @@ def verbosity(quiet: bool) -> int:
 def main(argv: list[str]) -> int:
     """Run the command; its last line names the run folder."""
     flags, rest = split_flags(argv, "config")
+    data_options, rest = split_flags(rest, "option")
     parser = argparse.ArgumentParser(
         prog="kmir train",
         description="Train a model. The same command on the same folder goes on where it stopped.",
         epilog="--config.train.learning_rate=1e-3, --config.pipeline.clip_seconds=5, "
-        "--config.model.… set what the run prints at its start.",
+        "--config.model.… set what the run prints at its start; --option.NAME=VALUE sets an option "
+        "of the data set.",
     )
     parser.add_argument("model", help=f"one of {', '.join(known('model'))}, or a module")
-    parser.add_argument("--task", help=f"one of {', '.join(known('task'))}; default: the model's own")
+    tasks = ", ".join(known("task"))
+    parser.add_argument("--task", help=f"one of {tasks}; default: the model's own")
     parser.add_argument("--data", default="synthetic", help="records folder, or data set by name")
     parser.add_argument("--root", type=Path, help="folder of the data set")
     parser.add_argument("--workdir", type=Path, help="run folder; default: runs/MODEL-DATA")
     parser.add_argument("--quiet", action="store_true", help="only the scores")
     args = parser.parse_args(rest)
-    name = f"{args.model.rsplit('.')[-1]}-{Path(args.data).name}"
+    name = f"{args.model.rsplit('.')[-1]}-{Path(args.data).name.replace(':', '-')}"
     workdir = args.workdir or Path("runs") / name
     folder = train(
         args.model,
@@ -198,6 +240,7 @@ def main(argv: list[str]) -> int:
         workdir=workdir,
         flags=flags,
         task=args.task,
+        data_options=data_options,
         quiet=args.quiet,
         argv=argv,
     )

@@ -151,7 +151,7 @@ def gain_and_noise(feature: Feature, *, gain_db: float, noise: float) -> Augment
 
     Args:
         feature: One whose values count from zero, such as chroma.
-        gain_db: A clip's gain is drawn evenly between minus and plus this; 20 dB are a factor of 10.
+        gain_db: A clip's gain is drawn evenly from minus to plus this; 20 dB are a factor of 10.
         noise: Standard deviation of the noise; what falls below zero is zero.
 
     Raises:

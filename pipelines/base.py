@@ -135,8 +135,12 @@ class Task(abc.ABC):
         """
 
     def transpositions(self) -> dict[str, np.ndarray]:
-        """``(12, size)`` by output: row k says which unit each takes its target from, when the
-        music is moved up by k semitones. For tasks whose targets can be transposed."""
+        """How targets move with the music, for tasks whose targets can be transposed.
+
+        Returns:
+            ``(12, size)`` by output: row k says which unit each takes its target from, when the
+            music is moved up by k semitones.
+        """
         return {}
 
     def learn(self, annotations: Iterable[Annotations], frame_rate: float) -> None:
@@ -164,7 +168,7 @@ class Task(abc.ABC):
     def score(self, reference: Annotations, estimate: Annotations) -> dict[str, Any]:
         """One row of ``scores.csv``: how well one track was read."""
 
-    def draw(
+    def draw(  # noqa: B027  # most tasks draw nothing
         self,
         out: Path,
         references: Sequence[Annotations],

@@ -12,19 +12,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import keras
 import numpy as np
 
 from kmir.annotations import Annotations, Segments
-from kmir.annotations.chords import indices, parse, vocabulary
+from kmir.annotations.chords import UNKNOWN, indices, parse, vocabulary
 from kmir.decoders import count_transitions, log_transitions, median_smooth, runs, viterbi
 from kmir.errors import RecordError, UsageError
 from kmir.features.base import Feature
 from kmir.features.nnls_chroma import NNLSChroma
 from kmir.nn import Output
-from kmir.chord_pictures import draw_confusion, draw_timeline
+from kmir.pictures.chords import draw_confusion, draw_timeline
 from kmir.records.spec import Manifest, Spec
 from kmir.scoring import Score
 from kmir.scoring.chords import chord_scores, chord_summary, confusion, per_label
@@ -54,7 +54,7 @@ class ChordsConfig(PipelineConfig):
     vocabulary: Literal["majmin", "large"] = "majmin"
     structured: bool = True
     decoder: Literal["viterbi", "median", "none"] = "viterbi"
-    transition_weight: float = 1.0
+    transition_weight: float = 0.5
     median_seconds: float = 0.7
 
     def __post_init__(self) -> None:
@@ -70,10 +70,10 @@ class Chords(Task):
     Config = ChordsConfig
     feature = NNLSChroma()
     invariant_to = frozenset({"keeps", "transposes"})
-    training = {
-        "batch_size": 32,
-        "steps_per_epoch": 150,
-        "epochs": 30,
+    training: ClassVar[Mapping[str, Any]] = {
+        "batch_size": 16,
+        "steps_per_epoch": 125,
+        "epochs": 40,
         "schedule": "one_cycle",
         "learning_rate": 2e-3,
         "monitor": "val_chord_accuracy",
@@ -94,7 +94,7 @@ class Chords(Task):
         return vocabulary(config.vocabulary).labels
 
     def outputs(self) -> dict[str, Output]:
-        """Probabilities of chords first; of root and bass (from C, then none), and pitch classes."""
+        """Probabilities of chords; then of root and bass (from C, then none), and pitch classes."""
         outputs = {"chord": Output(len(self.labels), "softmax", "frame")}
         if self.config.structured:
             outputs |= {
@@ -114,7 +114,7 @@ class Chords(Task):
         known = annotations.chords
         if known is None:
             sizes = {name: output.size for name, output in self.outputs().items()}
-            return {n: np.full((len(times), size), np.nan, np.float32) for n, size in sizes.items()}
+            return {n: np.full((len(times), s), np.nan, np.float32) for n, s in sizes.items()}
         distinct = sorted(set(known.labels))
         tables = self._targets(distinct)
         where = segment_at(known, times)
@@ -173,10 +173,15 @@ class Chords(Task):
         return Annotations(chords=Segments(intervals, tuple(self.labels[i] for i in values)))
 
     def _path(self, probabilities: np.ndarray, times: np.ndarray) -> np.ndarray:
-        """``(frames,)`` class of each frame."""
+        """``(frames,)`` class of each frame; X is no answer, so it is never one of them."""
+        if UNKNOWN in self.labels:
+            probabilities = probabilities.copy()
+            probabilities[:, self.labels.index(UNKNOWN)] = 0
         if self.config.decoder == "viterbi" and "log_transition" in self.learned:
             likelihood = np.log(np.maximum(probabilities, SMALLEST))
-            return viterbi(likelihood, self.config.transition_weight * self.learned["log_transition"])
+            return viterbi(
+                likelihood, self.config.transition_weight * self.learned["log_transition"]
+            )
         if self.config.decoder == "median" and len(times) > 1:
             width = round(self.config.median_seconds / (times[1] - times[0]))
             return median_smooth(probabilities, width // 2 * 2 + 1)

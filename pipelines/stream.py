@@ -182,7 +182,9 @@ class Stream:
 
         def cut(value: tf.Tensor, fill: float) -> tf.Tensor:
             value = tf.gather(tf.cast(value, tf.float32), index)
-            hole = tf.reshape(outside, tf.concat([tf.shape(index), [1] * (value.shape.rank - 2)], 0))
+            hole = tf.reshape(
+                outside, tf.concat([tf.shape(index), [1] * (value.shape.rank - 2)], 0)
+            )
             value = tf.where(hole, fill, value)
             return tf.ensure_shape(value, [None, total, *value.shape[2:]])
 

@@ -1,5 +1,6 @@
 """Exit codes, one line for an error, and pipes that close early."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -52,6 +53,29 @@ def test_an_error_is_one_line_and_a_code(
 ) -> None:
     assert command.run(_raising(error), []) == code
     assert capsys.readouterr() == ("", line)
+
+
+def test_what_the_library_logs_is_told_a_plain_line_each(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    log = logging.getLogger("kmir")
+    before = (list(log.handlers), log.level)
+
+    def main(argv: list[str]) -> int:
+        log.debug("nothing for people")
+        log.info("%d audio files without chords, ignored: %s …", 2, "a.mp3")
+        log.warning("may be other versions")
+        return 0
+
+    assert command.run(main, ["--out", "x"]) == 0
+    assert capsys.readouterr() == (
+        "",
+        "kmir: 2 audio files without chords, ignored: a.mp3 …\nkmir: may be other versions\n",
+    )
+    assert command.run(main, ["--quiet"]) == 0
+    assert capsys.readouterr() == ("", "kmir: may be other versions\n")
+    assert command.run(_raising(KmirError("Expected x.")), []) == 1
+    assert (list(log.handlers), log.level) == before
 
 
 def test_a_mistake_in_the_program_keeps_its_traceback() -> None:

@@ -1,5 +1,6 @@
 """The command that makes records: killed, refused, misspelt, and with bad files among good ones."""
 
+import json
 import os
 import shutil
 import signal
@@ -21,6 +22,8 @@ from kmir.datasets.folder import tracks as folder_tracks
 from kmir.errors import RecordError, UsageError
 from kmir.extract import extract, main, records_for
 from kmir.features.log_mel import LogMel
+from kmir.features.nnls_chroma import NNLSChroma
+from kmir.lookup import known
 from kmir.records import write
 from kmir.records.read import Records
 from kmir.records.stage import Staging
@@ -137,6 +140,169 @@ def test_a_name_of_a_data_set_is_extracted_into_the_cache_once(
     assert records_for(str(first.root), None, tiny_feature).root == first.root
     with pytest.raises(UsageError, match=r"^Expected --root DIR, the folder of data set 'folder'"):
         records_for("folder", None, tiny_feature)
+
+
+def test_a_part_of_a_data_set_is_spelled_after_a_colon(
+    run: Run, tmp_path: Path, tiny_feature: LogMel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "parted.py").write_text(
+        "from functools import partial\n"
+        "import numpy as np\n"
+        "from kmir.annotations import Annotations, Tags\n"
+        "from kmir.datasets import Track\n"
+        "def tracks(root=None, *, name: str = 'none', count: int = 3):\n"
+        "    for i in range(count):\n"
+        "        frames = partial(np.zeros, (5, 32), np.float32)\n"
+        "        yield Track(f'{name}{i}', Annotations(tags=Tags(('x',))), features=frames)\n"
+    )
+    (tmp_path / "mine").mkdir()
+    shutil.move(tmp_path / "parted.py", tmp_path / "mine")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    code, _, err = run("mine.parted:jazz", "--out", "records", "--workers", 1, *TINY[:4])
+    assert (code, err) == (0, "")
+    records = Records.open("records")
+    assert records.spec.dataset == "mine.parted:jazz"
+    assert sorted(name for name, _, _ in records.tracks()) == ["jazz0", "jazz1", "jazz2"]
+    # In the cache, too, with options, and under a name that any file system takes.
+    monkeypatch.setattr("kmir.extract.cores", lambda: 1)
+    more = records_for("mine.parted:pop", None, tiny_feature, flags={"count": "5"}, quiet=True)
+    assert more.root.name.startswith("mine.parted-pop-")
+    assert sum(split.tracks for split in more.manifest.splits.values()) == 5
+    with pytest.raises(UsageError, match=r"^Unknown setting --option.cuont. Did you mean 'count'"):
+        records_for("mine.parted:pop", None, tiny_feature, flags={"cuont": "5"})
+    with pytest.raises(UsageError, match=r"^Expected a data set by name for --option.count\. Rec"):
+        records_for(str(more.root), None, tiny_feature, flags={"count": "5"})
+
+
+# === Bad annotations: all of them at once ===
+
+SECONDS = 2048 / 44100
+GOOD_LAB = "0.000\t0.500\tN\n0.500\t1.900\tA:min7/b3\n"
+BAD_LABS = {
+    "words": ("0.0 0.5 N\nverse one\n", ":2: Expected start and end in seconds and a label"),
+    "overlap": ("0.0 1.0 C\n0.5 2.0 G\n", ":2: Expected segments that don't overlap"),
+    "unsorted": ("1.0 2.0 C\n0.0 1.0 G\n", ":2: Expected lines in order of time"),
+    "grammar": ("0.0 1.0 C\n1.0 2.0 Hmaj\n", ":2: Expected a chord in Harte's syntax"),
+    "empty": ("# nothing\n", ": Expected one segment or more"),
+    "backwards": ("0.0 1.0 C\n2.0 1.0 G\n", ":2: Expected an end after the start"),
+}
+
+
+def told_at_once(err: str, root: Path, expected: dict[str, str]) -> None:
+    """Each problem has its line, and there is nothing else."""
+    first, *lines = err.splitlines()
+    assert first == f"kmir: error: {len(expected)} problems in '{root}':"
+    assert len(lines) == len(expected)
+    for place, problem in expected.items():
+        assert sum(line.startswith(f"  {place}{problem}") for line in lines) == 1, (place, err)
+    assert all(" Received: " in line for line in lines)
+
+
+def slot(root: Path, number: int, lab: str = GOOD_LAB) -> Path:
+    """A slot of Billboard: 40 frames of chroma, the same for the same number."""
+    folder = root / "McGill-Billboard" / f"{number:04}"
+    folder.mkdir(parents=True)
+    chroma = np.random.default_rng(number).random((40, 24)).round(4)
+    rows = [f",{i * SECONDS:.9f}," + ",".join(map(str, row)) for i, row in enumerate(chroma)]
+    (folder / "bothchroma.csv").write_text("\n".join(rows) + "\n")
+    (folder / "full.lab").write_text(lab)
+    return folder
+
+
+def test_all_problems_of_billboard_at_once(run: Run, tmp_path: Path) -> None:
+    root = tmp_path / "billboard"
+    slot(root, 3)
+    expected = {}
+    for number, (lab, problem) in enumerate(BAD_LABS.values(), start=10):
+        slot(root, number, lab)
+        expected[f"{number:04}/full.lab"] = problem
+    columns = slot(root, 20) / "bothchroma.csv"
+    lines = columns.read_text().splitlines()
+    columns.write_text("\n".join([*lines[:6], lines[6].rpartition(",")[0], *lines[7:]]))
+    expected["0020/bothchroma.csv"] = ":7: Expected a file name or nothing, seconds and 24 chroma."
+    nan = slot(root, 21) / "bothchroma.csv"
+    text = nan.read_text().splitlines()
+    nan.write_text("\n".join([*text[:2], f"{text[2].rpartition(',')[0]},NaN", *text[3:]]))
+    expected["0021/bothchroma.csv"] = ":3: Expected a file name or nothing, seconds and 24 chroma."
+    (slot(root, 22) / "bothchroma.csv").write_text("")
+    expected["0022/bothchroma.csv"] = ":1: Expected a line for each frame."
+    (slot(root, 23) / "full.lab").unlink()
+    expected["0023"] = ": Expected full.lab beside bothchroma.csv."
+    out = tmp_path / "records"
+    ask = ("billboard", "--root", root, "--out", out, "--feature", "nnls_chroma", "--workers", 1)
+    code, lines, err = run(*ask)
+    assert (code, lines) == (1, [])
+    told_at_once(err, root, expected)
+    assert "Received: 25 cells. Copy the file again." in err
+    assert "Received: 'NaN'. Copy the file again." in err
+    assert not out.exists()
+    # Without the bad ones, it goes.
+    for path in (root / "McGill-Billboard").iterdir():
+        if path.name != "0003":
+            shutil.rmtree(path)
+    code, lines, err = run(*ask)
+    assert (code, err) == (0, "")
+    ((name, features, known_of_it),) = Records.open(out).tracks()
+    assert (name, features.shape, Records.open(out).feature) == ("0003", (40, 24), NNLSChroma())
+    assert known_of_it.chords is not None
+    assert known_of_it.chords.labels == ("N", "A:min7/b3")
+
+
+def test_all_problems_of_a_folder_at_once(run: Run, tmp_path: Path) -> None:
+    root = tmp_path / "songs"
+    root.mkdir()
+    expected = {}
+    for name, (lab, problem) in BAD_LABS.items():
+        soundfile.write(root / f"{name}.wav", np.full(16000, 0.1), 8000)
+        (root / f"{name}.lab").write_text(lab)
+        expected[f"{name}.lab"] = problem
+    soundfile.write(root / "latin.wav", np.full(16000, 0.1), 8000)
+    (root / "latin.lab").write_bytes("0.0 1.0 Réb\n".encode("latin1"))
+    expected["latin.lab"] = ": Expected UTF-8 text."
+    code, lines, err = run("folder", "--root", root, "--out", tmp_path / "records", *TINY)
+    assert (code, lines) == (1, [])
+    told_at_once(err, root, expected)
+    assert not (tmp_path / "records").exists()
+
+
+def test_all_problems_of_jams_at_once(run: Run, tmp_path: Path) -> None:
+    pytest.importorskip("jams")
+    root = tmp_path / "songs"
+    root.mkdir()
+    entries: dict[str, tuple[list[Any], str]] = {
+        "overlap": ([(0, 1, "C"), (0.5, 1, "G")], "[1]: Expected segments that don't overlap"),
+        "grammar": ([(0, 1, "C"), (1, 1, "Hmaj")], "[1]: Expected a chord in Harte's syntax"),
+        "kind": ([(0, 1, "C"), (1, 1, 5)], "[1]: Expected time and duration in seconds"),
+        "empty": ([], ": Expected one segment or more"),
+    }  # fmt: skip
+    expected = {}
+    for name, (rows, problem) in entries.items():
+        soundfile.write(root / f"{name}.wav", np.full(16000, 0.1), 8000)
+        data = [
+            {"time": time, "duration": duration, "value": value, "confidence": None}
+            for time, duration, value in rows
+        ]
+        jam = {"annotations": [{"namespace": "chord", "data": data}]}
+        (root / f"{name}.jams").write_text(json.dumps(jam))
+        expected[f"{name}.jams"] = problem
+    soundfile.write(root / "text.wav", np.full(16000, 0.1), 8000)
+    (root / "text.jams").write_text("no JSON")
+    expected["text.jams"] = ": Expected a JAMS file"
+    code, lines, err = run("folder", "--root", root, "--out", tmp_path / "records", *TINY)
+    assert (code, lines) == (1, [])
+    told_at_once(err, root, expected)
+
+
+def test_what_is_left_out_is_told_unless_quiet(run: Run, tmp_path: Path) -> None:
+    root = tmp_path / "songs"
+    root.mkdir()
+    for name in ("a", "b", "c"):
+        soundfile.write(root / f"{name}.wav", np.full(16000, 0.1), 8000)
+    (root / "b.lab").write_text(GOOD_LAB)
+    ask = ("folder", "--root", root, "--out", tmp_path / "records", *TINY)
+    assert run(*ask)[2] == "kmir: 2 audio files without chords, ignored: a.wav …\n"
+    assert run(*ask, "--quiet")[2] == ""
 
 
 # === Bad files ===
@@ -393,7 +559,23 @@ def _group_lives(group: int) -> bool:
             ["foldr"],
             "Expected the name of a data set. Received: 'foldr'. Did you mean 'folder'?",
         ),
-        (["./music"], "Expected the name of a data set. Received: './music'. Known: folder, "),
+        (
+            ["./music"],
+            "Expected the name of a data set. Received: './music'. "
+            f"Known: {', '.join(known('data set'))}.",
+        ),
+        (
+            ["folder:jazz"],
+            "Expected 'folder' alone, a data set that has no parts. Received: 'folder:jazz'.",
+        ),
+        (
+            ["mirdat:beatles"],
+            "Expected the name of a data set. Received: 'mirdat'. Did you mean 'mirdata'?",
+        ),
+        (
+            ["mirdata:beatles", "--root", "x", "--option.name=queen"],
+            "Expected the name of the data set once. Received: 'mirdata:beatles' and an option.",
+        ),
         (
             ["json.decoder"],
             "Expected a data set, with a function tracks(root). Received: 'json.decoder'.",

@@ -38,6 +38,8 @@ def test_rooms_offer_what_is_in_them_without_their_furniture() -> None:
     assert not {"base", "stream", "augment"} & set(known("task"))
     assert {"crnn_tagger", "dense_baseline"} <= set(known("model"))
     assert known("model") == sorted(known("model"))
+    assert "studies" not in known("model")
+    assert "gct634_chords" in known("study")
 
 
 @pytest.mark.parametrize("kind", ROOMS)

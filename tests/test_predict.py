@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,15 @@ import pytest
 import soundfile
 
 from kmir import command, evaluate, predict, train
+from kmir.annotations import Annotations, Segments
+from kmir.annotations.chords import vocabulary
+from kmir.annotations.lab import read_chords
+from kmir.errors import UsageError
 from kmir.features.log_mel import LogMel
-from kmir.presets import from_preset
+from kmir.features.nnls_chroma import NNLSChroma
+from kmir.presets import Preset, from_preset, save_preset
+from pipelines.chords import Chords, ChordsConfig
+from zoo import gru
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +35,23 @@ def preset(tiny_records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         flags={"train.epochs": "2", "model.units": "8", "pipeline.clip_seconds": "0.5"},
         quiet=True,
     )
+
+
+@pytest.fixture(scope="module")
+def chord_preset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A GRU that has learned nothing but how chords follow each other."""
+    folder = tmp_path_factory.mktemp("presets") / "chords"
+    feature = NNLSChroma()
+    task = Chords(ChordsConfig(), vocabulary("majmin").labels)
+    song = Segments(np.array([(0.0, 2.0), (2.0, 4.0)]), ("C:maj", "G:maj"))
+    task.learn([Annotations(chords=song)], feature.frame_rate)
+    config = gru.Config(units=(4,))
+    model = gru.build_model(config, (None, 24), task.outputs())
+    card = {"data": "none", "licence": "none", "score": "none", "command": "none"}
+    golden = np.random.default_rng(0).random((30, 24)).astype(np.float32)
+    preset = Preset("chords", model, feature, task, card)
+    save_preset(folder, preset, model_name="zoo.gru", model_config=config, golden=golden)
+    return folder
 
 
 @pytest.fixture
@@ -140,6 +165,154 @@ def test_long_recordings_are_read_in_blocks(preset: Path, tmp_path: Path) -> Non
     blocks, whole = model.predict(tmp_path / "long.wav"), model.predict(samples, 8000)
     assert blocks.tags.labels == whole.tags.labels
     np.testing.assert_allclose(blocks.tags.scores, whole.tags.scores, atol=1e-6)
+
+
+# === Chords ===
+
+
+def predicted_chords(preset: Path, path: Path) -> Segments:
+    found = from_preset(preset).predict(path).chords
+    assert found is not None
+    return found
+
+
+def test_chords_on_the_terminal(
+    chord_preset: Path, music: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = music / "tone.wav"
+    chords = predicted_chords(chord_preset, path)
+    rows = list(zip(chords.intervals.tolist(), chords.labels, strict=True))
+    assert chords.intervals[0, 0] == 0
+    assert chords.intervals[-1, 1] == pytest.approx(1, abs=2048 / 44100)
+    assert command.run(predict.main, [str(chord_preset), str(path)]) == 0
+    title, *lines = capsys.readouterr().out.splitlines()
+    assert title == str(path)
+    assert lines == [f"  {start:.2f}  {end:.2f}  {label}" for (start, end), label in rows]
+    assert command.run(predict.main, [str(chord_preset), str(path), "--format", "lab"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{start:.6f}\t{end:.6f}\t{label}" for (start, end), label in rows
+    ]
+    assert command.run(predict.main, [str(chord_preset), str(path), "--format", "json"]) == 0
+    (entry,) = json.loads(capsys.readouterr().out)
+    assert [row["chord"] for row in entry["chords"]] == list(chords.labels)
+
+
+def test_a_lab_file_each_below_out(chord_preset: Path, music: Path, tmp_path: Path) -> None:
+    out = tmp_path / "chords"
+    argv = [str(chord_preset), str(music), "--format", "lab", "--out", str(out)]
+    assert command.run(predict.main, argv) == 0
+    found = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.*"))
+    assert found == ["more/noise.lab", "tone.lab"]
+    problems: list[str] = []
+    back = read_chords(out / "more" / "noise.lab", problems, "noise.lab")
+    assert back is not None
+    assert back.labels == predicted_chords(chord_preset, music / "more" / "noise.mp3").labels
+
+
+def test_jams_tell_the_length_of_the_audio(
+    preset: Path, chord_preset: Path, music: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("jams")
+    for reader, namespace in ((chord_preset, "chord"), (preset, "tag_open")):
+        argv = [str(reader), str(music / "tone.wav"), "--format", "jams"]
+        assert command.run(predict.main, argv) == 0
+        jam = json.loads(capsys.readouterr().out)
+        assert (jam["file_metadata"]["title"], jam["file_metadata"]["duration"]) == ("tone", 1.0)
+        assert [annotation["namespace"] for annotation in jam["annotations"]] == [namespace]
+
+
+@pytest.mark.parametrize(
+    ("who", "more", "line"),
+    [
+        (
+            "preset",
+            ["--format", "lab"],
+            "Expected --format as one of table, csv, json, jams for the tags that {who} reads. "
+            "Received: lab.",
+        ),
+        (
+            "chords",
+            ["--top", "3"],
+            "Expected --top with a preset that reads tags. Received: {who}, which reads chords. "
+            "Leave it out.",
+        ),
+        (
+            "chords",
+            ["--format", "lab"],
+            "Expected --out FOLDER, for lab holds one recording a file. Received: none, for 2 "
+            "recordings.",
+        ),
+        (
+            "chords",
+            ["--format", "jams"],
+            "Expected --out FOLDER, for jams holds one recording a file. Received: none, for 2 "
+            "recordings.",
+        ),
+    ],
+)
+def test_a_format_that_does_not_fit_is_refused_before_audio_is_read(
+    preset: Path,
+    chord_preset: Path,
+    music: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    who: str,
+    more: list[str],
+    line: str,
+) -> None:
+    def no(*args: object) -> None:
+        raise AssertionError("audio was read")
+
+    monkeypatch.setattr(Preset, "features", no)
+    reader = {"preset": preset, "chords": chord_preset}[who]
+    assert command.run(predict.main, [str(reader), str(music), *more]) == 2
+    assert capsys.readouterr() == ("", f"kmir: error: {line.format(who=reader)}\n")
+
+
+def test_what_a_preset_reads_is_known_beforehand(preset: Path, chord_preset: Path) -> None:
+    tags, chords = from_preset(preset), from_preset(chord_preset)
+    assert (predict.reads(tags), predict.reads(chords)) == ("tags", "chords")
+
+    class Tempo(Chords):
+        def decode(self, activations: object, times: np.ndarray) -> Annotations:
+            return Annotations(tempo=120)
+
+    odd = replace(chords, task=Tempo(ChordsConfig(), chords.labels))
+    with pytest.raises(UsageError, match=r"that reads tags or chords. .*, which reads tempo\."):
+        predict.reads(odd)
+
+
+def test_bad_files_and_the_shortest_for_chords(
+    chord_preset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "songs"
+    root.mkdir()
+    (root / "a_text.mp3").write_text("The lyrics of a song.\n" * 50)
+    soundfile.write(root / "b_none.wav", np.zeros(0), 44100)
+    soundfile.write(root / "c_silent.wav", np.zeros(44100), 44100)
+    short = 0.5 * np.sin(2 * np.pi * 440 * np.arange(2205) / 44100)
+    soundfile.write(root / "d_short.wav", short, 44100)
+    soundfile.write(root / "e_click.wav", np.full(1, 0.5), 44100)
+    assert command.run(predict.main, [str(chord_preset), str(root), "--format", "csv"]) == 1
+    told = capsys.readouterr()
+    rows = list(csv.DictReader(io.StringIO(told.out)))
+    assert {Path(row["file"]).name for row in rows} == {"d_short.wav", "e_click.wav"}
+    short_rows = [row for row in rows if row["file"].endswith("d_short.wav")]
+    assert float(short_rows[0]["start"]) == 0
+    assert 0.05 <= float(short_rows[-1]["end"]) < 0.15  # up to a frame beyond the end of the audio
+    lines = told.err.splitlines()
+    for line, name in zip(lines, ["a_text.mp3", "b_none.wav", "c_silent.wav"], strict=True):
+        assert line.startswith("kmir: error: Expected ")
+        assert name in line
+    # Alone, the same; and nothing is written where nothing was read.
+    alone = [str(chord_preset), str(root / "c_silent.wav"), "--format", "lab"]
+    assert command.run(predict.main, alone) == 1
+    assert capsys.readouterr() == ("", f"{lines[2]}\n")
+    assert command.run(predict.main, [str(chord_preset), str(root / "none.mp3")]) == 2
+    assert capsys.readouterr().err == (
+        "kmir: error: Expected an audio file or folder. "
+        f"Received: {root / 'none.mp3'}, no such file.\n"
+    )
 
 
 def test_the_list_of_presets(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,18 +1,21 @@
 """Chord CRNN: convolutions over the circle of pitch classes and time, then recurrent layers.
 
-Three forms, by ``config.form``. ``"octave"`` keeps the frame rate. It folds octaves together, so
-that bass and treble (NNLS chroma) or the octaves of a constant-Q transform are channels of twelve
-pitch classes, and convolves around their circle: what it learns of C major holds for B major at
-once. With the structured heads of the task it follows B. McFee, J. P. Bello, "Structured training
-for large-vocabulary chord recognition", ISMIR 2017::
+Three forms, by ``config.form``. ``"octave"`` keeps the frame rate, and treats all keys alike. It
+folds octaves together, so that bass and treble (NNLS chroma) or the octaves of a constant-Q
+transform are channels of twelve pitch classes; convolves around their circle; and reads each pitch
+class as a sequence of its own, with the same recurrent weights for all. The output for a chord on
+C comes from pitch class C, so transposed music gives the transposed chords exactly, and what the
+model learns in one key it knows in twelve. The structured heads of the task follow B. McFee,
+J. P. Bello, "Structured training for large-vocabulary chord recognition", ISMIR 2017::
 
     features        frames × 24
     folded          frames × 12 × 2        square root, batch norm
     conv 1          frames × 12 × 32       3 frames × 12 pitches, circular; batch norm, ReLU
-    conv 2, 3       frames × 12 × 24       3 × 5, circular; batch norm, ReLU
-    dense           frames × 128           ReLU, dropout
-    GRU 1, 2        frames × 256           128 each way, dropout
-    chord           frames × 25            reads root, bass and pitch classes too
+    conv 2, 3       frames × 12 × 24, 32   3 × 5, circular; batch norm, ReLU, dropout
+    GRU 1           frames × 12 × 96       48 each way, dropout
+    mixed           frames × 12 × 48       itself, the circle, and the mean over it; ReLU
+    GRU 2           frames × 12 × 96       48 each way, dropout
+    chord           frames × 25            maj and min of each pitch class, N from the mean
 
 ``"two_layer"`` and ``"one_layer"`` are those of a homework of the lecture GCT634 (KAIST, 2018),
 made for 12 chroma × 128 frames; their convolutions and poolings are not padded::
@@ -46,9 +49,17 @@ from kmir.errors import UsageError
 from kmir.nn import Output
 from kmir.nn.expand import ExpandToFrames
 from kmir.nn.heads import heads
-from kmir.nn.pitch import CircularPad, FoldOctaves
+from kmir.nn.pitch import (
+    CircularPad,
+    FoldOctaves,
+    PitchesFromBatch,
+    PitchesToBatch,
+    pitch_heads,
+)
 
 TASK = "chords"
+# Of batch norms: rates are high in the middle of a run, so older statistics are stale.
+MOMENTUM = 0.9
 
 
 @dataclass(frozen=True)
@@ -56,24 +67,27 @@ class Config:
     """A convolutional recurrent network for chords.
 
     Args:
-        form: ``"octave"``, ``"two_layer"`` or ``"one_layer"``.
-        filters: Of the convolutions of the octave form.
+        form: ``"octave"``, ``"two_layer"`` or ``"one_layer"``; the fields below but for the last
+            are of the octave form.
+        first_pitch_class: Of the input's twelve, C = 0: 9 for NNLS chroma, 0 for librosa's.
+        filters: Of the convolutions.
         widths: Their kernels' pitches, 1 to 12 each.
         frames: Their kernels' frames, odd.
-        units: Units of a recurrent layer and direction (octave form), and of the layer before.
-        recurrent_layers: Number of recurrent layers (octave form).
-        dropout: Rate after the dense layer and each recurrent layer, in [0, 1).
+        units: Of each recurrent layer, direction and pitch class.
+        recurrent_layers: How many.
+        dropout: Rate after the convolutions and each recurrent layer, in [0, 1).
         causal: Look only back.
-        expand: ``"nearest"`` or ``"linear"``, from steps to frames (lecture's forms).
+        expand: ``"nearest"`` or ``"linear"``, from steps to frames (the lecture's forms).
     """
 
     form: Literal["octave", "two_layer", "one_layer"] = "octave"
-    filters: tuple[int, ...] = (32, 24, 24)
+    first_pitch_class: int = 9
+    filters: tuple[int, ...] = (32, 24, 32)
     widths: tuple[int, ...] = (12, 5, 5)
     frames: int = 3
-    units: int = 128
+    units: int = 48
     recurrent_layers: int = 2
-    dropout: float = 0.3
+    dropout: float = 0.25
     causal: bool = False
     expand: Literal["nearest", "linear"] = "nearest"
 
@@ -86,7 +100,8 @@ def build_model(
     Args:
         config: Form and sizes.
         inputs: ``(frames, bins)`` with bins a multiple of 12; frames may be ``None``.
-        outputs: Heads by name, of level ``"frame"``.
+        outputs: Heads by name, of level ``"frame"``; in the octave form those of 12 · q + r units
+            have q for each pitch class from C.
 
     Returns:
         Model from ``(batch, frames, bins)`` to ``(batch, frames, size)``, or a dictionary of those.
@@ -107,8 +122,10 @@ def build_model(
     features = keras.Input(inputs, name="features")
     x = FoldOctaves(name="folded")(features)
     if config.form == "octave":
-        x = layers.Identity(name="embedding")(_octave(config, x))
-        return keras.Model(features, heads(x, outputs), name="chord_crnn")
+        x = _recurrent(config, _convolutions(config, x))
+        x = layers.Identity(name="embedding")(x)
+        found = pitch_heads(x, outputs, config.first_pitch_class)
+        return keras.Model(features, found, name="chord_crnn")
     x, stride, offset = _two_layer(x) if config.form == "two_layer" else _one_layer(x)
     x = layers.Bidirectional(layers.LSTM(64, return_sequences=True), name="bilstm")(x)
     expand = ExpandToFrames(stride, offset, config.expand, name="embedding")
@@ -118,33 +135,49 @@ def build_model(
 # === The form that keeps the frame rate ===
 
 
-def _octave(config: Config, x: Any) -> Any:
-    """``(batch, frames, 12, octaves)`` → ``(batch, frames, units)``."""
+def _convolutions(config: Config, x: Any) -> Any:
+    """``(batch, frames, 12, octaves)`` → ``(batch, frames, 12, filters)``."""
     x = ops.sqrt(ops.relu(x))
-    x = layers.BatchNormalization(momentum=0.98, dtype="float32", name="input_norm")(x)
+    x = layers.BatchNormalization(momentum=MOMENTUM, dtype="float32", name="input_norm")(x)
     for i, (filters, width) in enumerate(zip(config.filters, config.widths, strict=True), start=1):
         x = CircularPad((width - 1) // 2, width // 2, name=f"circle{i}")(x)
         ahead = 0 if config.causal else config.frames // 2
         padding = ((config.frames - 1 - ahead, ahead), (0, 0))
         x = layers.ZeroPadding2D(padding, name=f"pad{i}")(x)
         x = layers.Conv2D(filters, (config.frames, width), use_bias=False, name=f"conv{i}")(x)
-        x = layers.BatchNormalization(momentum=0.98, dtype="float32", name=f"norm{i}")(x)
+        x = layers.BatchNormalization(momentum=MOMENTUM, dtype="float32", name=f"norm{i}")(x)
         x = layers.ReLU(name=f"relu{i}")(x)
-    x = layers.Reshape((-1, 12 * config.filters[-1]), name="pitches")(x)
-    x = layers.Dense(config.units, activation="relu", name="dense")(x)
-    x = layers.Dropout(config.dropout, name="dropout")(x)
+    return layers.Dropout(config.dropout, name="dropout")(x)
+
+
+def _recurrent(config: Config, x: Any) -> Any:
+    """``(batch, frames, 12, filters)`` → ``(batch, frames, 12, units)``, or twice the units."""
     for i in range(1, config.recurrent_layers + 1):
+        if i > 1:
+            x = _mixed(config, x, i)
         gru = layers.GRU(config.units, return_sequences=True, name=f"gru{i}")
+        x = PitchesToBatch(name=f"sequences{i}")(x)
         x = (gru if config.causal else layers.Bidirectional(gru, name=f"bigru{i}"))(x)
+        x = PitchesFromBatch(name=f"pitches{i}")(x)
         x = layers.Dropout(config.dropout, name=f"dropout{i}")(x)
     return x
+
+
+def _mixed(config: Config, x: Any, i: int) -> Any:
+    """What each pitch class holds, what stands at each interval from it, and the mean of all."""
+    own = layers.Dense(config.units, name=f"own{i}")(x)
+    narrow = layers.Dense(config.units // 2, name=f"narrow{i}")(x)
+    around = CircularPad(5, 6, name=f"around{i}")(narrow)
+    around = layers.Conv2D(config.units, (1, 12), name=f"intervals{i}")(around)
+    mean = layers.Dense(config.units, name=f"mean{i}")(ops.mean(x, axis=2, keepdims=True))
+    return layers.ReLU(name=f"mixed{i}")(own + around + mean)
 
 
 # === The lecture's forms ===
 
 
 def _two_layer(x: Any) -> tuple[Any, int, float]:
-    """``(batch, 128, 12, channels)`` → ``(batch, 20, 128)``, stride 6, first centre at frame 5.5."""
+    """``(batch, 128, 12, n)`` → ``(batch, 20, 128)``, stride 6, first centre at frame 5.5."""
     x = layers.Conv2D(64, 3, activation="relu", name="conv1")(x)  # sees 3 frames, centre 1
     x = layers.MaxPooling2D(2, name="pool1")(x)  # 4 frames, centre 1.5, stride 2
     x = layers.Conv2D(128, 3, activation="relu", name="conv2")(x)  # 8 frames, centre 3.5
@@ -168,9 +201,10 @@ def search_space(hp: Any) -> Config:
     return Config(
         filters=(
             hp.Choice("filters1", [16, 32, 48], default=32),
-            *(hp.Choice("filters2", [16, 24, 32], default=24),) * 2,
+            hp.Choice("filters2", [16, 24, 32], default=24),
+            hp.Choice("filters3", [24, 32, 48], default=32),
         ),
-        units=hp.Choice("units", [64, 96, 128, 192], default=128),
+        units=hp.Choice("units", [32, 48, 64], default=48),
         recurrent_layers=hp.Int("recurrent_layers", 1, 3, default=2),
-        dropout=hp.Float("dropout", 0.0, 0.5, step=0.1, default=0.3),
+        dropout=hp.Float("dropout", 0.0, 0.5, step=0.05, default=0.25),
     )

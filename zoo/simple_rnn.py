@@ -1,7 +1,8 @@
 """Simple RNN: what a recurrent layer without gates remembers.
 
-J. Elman, "Finding structure in time", Cognitive Science 14, 1990: h(t) = tanh(W x(t) + U h(t−1) + b).
-Its memory fades within a second or two, which is what GRU and LSTM are measured against.
+J. Elman, "Finding structure in time", Cognitive Science 14, 1990:
+h(t) = tanh(W x(t) + U h(t−1) + b). Its memory fades within a second or two, which is what GRU and
+LSTM are measured against.
 
 Shapes, as (frames, values)::
 
@@ -11,7 +12,7 @@ Shapes, as (frames, values)::
     chord           256 × 25      reads root, bass and pitch classes too, where they are asked for
 
     python -m kmir.train zoo.simple_rnn --data billboard --root DIR
-    python -m kmir.train zoo.simple_rnn --data billboard --root DIR --config.model.bidirectional=false
+    python -m kmir.train zoo.simple_rnn --data billboard --root DIR --config.model.units=64,64
 
 Time and score: see the README's table of chord models.
 """

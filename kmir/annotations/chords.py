@@ -4,7 +4,8 @@ Harte et al., "Symbolic representation of musical chords", ISMIR 2005; mir_eval 
 Pitch classes count semitones from C = 0. Two vocabularies, for `vocabulary`:
 
 - ``"majmin"``, 25 classes: 12 major, 12 minor, and N for no chord. A chord belongs to one if the
-  lower eight semitones over its root are those of the triad, as in mir_eval's and MIREX' score.
+  lower eight semitones over its root are those of the triad, as in mir_eval's score; but for a bass
+  from outside of the chord (C:maj/2), which mir_eval counts among its notes, and this does not.
 - ``"large"``, 170 classes: 14 qualities on 12 roots, N, and X for all others (B. McFee, J. Bello,
   "Structured training for large-vocabulary chord recognition", ISMIR 2017).
 """
@@ -65,14 +66,16 @@ def parse(label: str) -> Chord | None:
     if label == UNKNOWN:
         return None
     try:
-        root, _, bass = mir_eval.chord.encode(label)
-        _, intervals, _ = mir_eval.chord.encode(label.partition("/")[0])
+        root, sounding, bass = mir_eval.chord.encode(label)
+        _, without_bass, _ = mir_eval.chord.encode(label.partition("/")[0])
     except (mir_eval.chord.InvalidChordException, ValueError, KeyError):
         raise AnnotationError(
             f"Expected a chord in Harte's syntax, such as A:min7/b3 or N. Received: '{label}'."
         ) from None
     if root < 0:
         return Chord(None, None, (0,) * 12)
+    # Of both: the second lacks a bass from outside, the first a root that was left out, (*1).
+    intervals = np.minimum(sounding, without_bass)
     return Chord(int(root), int(root + bass) % 12, tuple(int(i) for i in intervals))
 
 

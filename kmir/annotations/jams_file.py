@@ -11,7 +11,7 @@ from typing import Any
 
 import kmir
 from kmir.annotations.lab import Span, chord_segments
-from kmir.annotations.types import Segments
+from kmir.annotations.types import Segments, Tags
 from kmir.errors import AnnotationError, UsageError
 
 NAMESPACES = ("chord", "chord_harte")  # two names of Harte's syntax
@@ -71,15 +71,45 @@ def chords_to_jams(chords: Segments, *, duration: float, title: str = "") -> str
         AnnotationError: If the duration is not above 0.
         UsageError: If the library is not installed.
     """
+    observations = [
+        {"time": float(start), "duration": float(end - start), "value": label}
+        for (start, end), label in zip(chords.intervals, chords.labels, strict=True)
+    ]
+    return _jams_text("chord", observations, duration, title)
+
+
+def tags_to_jams(tags: Tags, *, duration: float, title: str = "") -> str:
+    """Text of a JAMS file with one annotation of open tags, made by kmir.
+
+    Args:
+        tags: Each holds for the whole recording, with its score as confidence.
+        duration: Of the recording, seconds.
+        title: Of the recording.
+
+    Raises:
+        AnnotationError: If the duration is not above 0.
+        UsageError: If the library is not installed.
+    """
+    observations = [
+        {"time": 0.0, "duration": float(duration), "value": tag, "confidence": float(score)}
+        for tag, score in zip(tags.labels, tags.scores, strict=True)
+    ]
+    return _jams_text("tag_open", observations, duration, title)
+
+
+def _jams_text(
+    namespace: str, observations: list[dict[str, Any]], duration: float, title: str
+) -> str:
+    """Text of a JAMS file with one annotation."""
     if not 0 < duration < math.inf:
         raise AnnotationError(f"Expected a duration above 0. Received: {duration}.")
     jams = _library()
-    annotation = jams.Annotation("chord", time=0.0, duration=float(duration))
+    annotation = jams.Annotation(namespace, time=0.0, duration=float(duration))
     annotation.annotation_metadata = jams.AnnotationMetadata(
         annotation_tools=f"kmir {kmir.__version__}", data_source="program"
     )
-    for (start, end), label in zip(chords.intervals, chords.labels, strict=True):
-        annotation.append(time=float(start), duration=float(end - start), value=label)
+    for observation in observations:
+        annotation.append(**observation)
     jam = jams.JAMS(annotations=[annotation])
     jam.file_metadata.duration = float(duration)
     jam.file_metadata.title = title

@@ -1,4 +1,4 @@
-"""McGill Billboard: chords of 890 slots of the US charts 1958–1991, as NNLS chroma instead of audio.
+"""McGill Billboard: chords of 890 slots of the US charts 1958–1991, NNLS chroma instead of audio.
 
 Get the index, the NNLS chroma ("CHORDINO" features), the ``.lab`` files and the annotations from
 https://ddmal.ca/research/The_McGill_Billboard_Project_(Chord_Analysis_Dataset) and unpack all into
@@ -25,6 +25,7 @@ import logging
 import re
 from collections.abc import Iterator
 from functools import partial
+from itertools import pairwise, takewhile
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,7 @@ FOLDER = "McGill-Billboard"
 CHROMA, CHORDS, PHRASES = "bothchroma.csv", "full.lab", "salami_chords.txt"
 COLUMNS = 26  # file name, seconds, 12 bass and 12 treble chroma
 FIRST_TEST_SLOT = 1001
+NOWHEN = 1e-6  # seconds; times below it are 0
 
 log = logging.getLogger("kmir")
 
@@ -113,11 +115,17 @@ def _track(folder: Path, group: str, text: bytes, problems: list[str]) -> Track 
 def _timed(spans: list[Span]) -> list[Span]:
     """Without the lines around a phrase whose time is missing in the published annotation.
 
-    It counts as 0 there: lines run backwards to 0, one runs from 0 to the next phrase (slot 0974).
+    It counts as 0 there (slot 0974): lines run backwards to 0, and those after them start at 0,
+    the last one ending with the next phrase. Any other line that runs backwards is a fault.
     """
-    if all(span.start > 0 for span in spans[1:]):
-        return spans
-    return spans[:1] + [span for span in spans[1:] if 0 < span.start <= span.end]
+    lost: set[int] = set()
+    for last, (span, after) in enumerate(pairwise(spans)):
+        if not span.end < NOWHEN < span.start or after.start >= NOWHEN:
+            continue
+        backwards = takewhile(lambda i: spans[i].end < spans[i].start, range(last, -1, -1))
+        from_zero = takewhile(lambda i: spans[i].start < NOWHEN, range(last + 1, len(spans)))
+        lost |= {*backwards, *from_zero}
+    return [span for number, span in enumerate(spans) if number not in lost]
 
 
 # === Chroma ===
@@ -177,7 +185,7 @@ def _beats(text: str) -> Beats | None:
     """Beats of all phrases with bars; None where there are none.
 
     A phrase lasts until the next time that is written down, its bars share that in proportion to
-    their beats.
+    their beats. Phrases beside a time that runs backwards are left out.
     """
     metre = 4
     phrases: list[tuple[float, list[int]]] = []
@@ -188,8 +196,8 @@ def _beats(text: str) -> Beats | None:
             phrases.append((float(timed[1]), _bars(timed[2], metre)))
     times: list[np.ndarray] = []
     positions: list[np.ndarray] = []
-    for (start, bars), (end, _) in zip(phrases, phrases[1:], strict=False):
-        if bars and end > start:
+    for (start, bars), (end, _) in pairwise(phrases):
+        if bars and (times[-1][-1] if times else -1) < start < end:
             times.append(np.linspace(start, end, sum(bars), endpoint=False))
             positions += [np.arange(1, 1 + count) for count in bars]
     return Beats(np.concatenate(times), np.concatenate(positions)) if times else None

@@ -6,6 +6,7 @@ import abc
 import dataclasses
 import hashlib
 import json
+import operator
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from kmir.errors import AudioError, RecordError, nearest
+from kmir.errors import AudioError, RecordError, UsageError, nearest
 from kmir.features import audio
 from kmir.lookup import find_class
 
@@ -137,6 +138,26 @@ class Feature(abc.ABC):
         """Sixteen hex digits, equal for features that compute the same thing."""
         text = json.dumps(self.config, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def settle(feature: Feature) -> None:
+    """Make numbers of a feature's fields plain: 33 and 33.0 Hz are to have one fingerprint.
+
+    Raises:
+        UsageError: If one is not a number.
+    """
+    for field in dataclasses.fields(feature):  # type: ignore[arg-type]
+        value: Any = getattr(feature, field.name)
+        try:
+            if field.type == "int":
+                value = operator.index(value)
+            elif str(field.type).startswith("float") and value is not None:
+                value = float(value)
+        except (TypeError, ValueError):
+            raise UsageError(
+                f"Expected {field.name} as {field.type}. Received: {value!r}."
+            ) from None
+        object.__setattr__(feature, field.name, value)
 
 
 def feature_class(name: str) -> type[Feature]:

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from kmir.errors import UsageError
-from kmir.features.base import Feature
-from kmir.features.constant_q import C1, Transform, settle
+from kmir.features.base import Feature, settle
+from kmir.features.constant_q import C1, Transform
 
 NORMS = {"max": np.inf, "l2": 2, "l1": 1, None: None}
 

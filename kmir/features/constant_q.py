@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-import operator
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from kmir.errors import AudioError, UsageError
-from kmir.features.base import Feature
+from kmir.features.base import Feature, settle
 from kmir.features.decoding import check_finite
 
 C1 = 440 * 2 ** (-45 / 12)  # 32.7 Hz, where A4 = 440 Hz
@@ -240,23 +239,3 @@ class Transform:
         # The second term is the reach of the filters that halve the rate.
         seconds = 2 * longest + 64 / self.f_min
         return (math.ceil(seconds * self.sample_rate / self.hop_length) + 2) * self.hop_length
-
-
-def settle(feature: Feature) -> None:
-    """Make numbers of a feature's fields plain: 33 and 33.0 Hz are to have one fingerprint.
-
-    Raises:
-        UsageError: If one is not a number.
-    """
-    for field in fields(feature):  # type: ignore[arg-type]
-        value: Any = getattr(feature, field.name)
-        try:
-            if field.type == "int":
-                value = operator.index(value)
-            elif str(field.type).startswith("float") and value is not None:
-                value = float(value)
-        except (TypeError, ValueError):
-            raise UsageError(
-                f"Expected {field.name} as {field.type}. Received: {value!r}."
-            ) from None
-        object.__setattr__(feature, field.name, value)

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import math
-import operator
 import warnings
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from kmir.errors import AudioError, UsageError
-from kmir.features.base import Feature
+from kmir.errors import UsageError
+from kmir.features.base import Feature, settle
+from kmir.features.framing import CHUNK, framed, hann
 
 SCALES = ("db", "log1p")
 NORMS = ("slaney", None)
-
-# Frames transformed at once: their spectra stay in the cache. Chunks start at multiples of this
-# frame whatever the blocks were, so results don't depend on the blocks to the last bit.
-CHUNK = 128
 
 
 @dataclass(frozen=True)
@@ -76,8 +72,7 @@ class LogMel(Feature):
     norm: str | None = "slaney"
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            object.__setattr__(self, field.name, self._number(field.name, str(field.type)))
+        settle(self)
         half = self.sample_rate / 2
         top = half if self.f_max is None else self.f_max
         for name, valid, expected in (
@@ -97,18 +92,6 @@ class LogMel(Feature):
         ):
             if not valid:
                 raise UsageError(f"Expected {name} {expected}. Received: {getattr(self, name)!r}.")
-
-    def _number(self, name: str, kind: str) -> Any:
-        """The value of a field as a plain int or float, so that 0 and 0.0 have one fingerprint."""
-        value = getattr(self, name)
-        try:
-            if kind == "int":
-                return operator.index(value)
-            if kind == "float" or (kind == "float | None" and value is not None):
-                return float(value)
-        except (TypeError, ValueError):
-            raise UsageError(f"Expected {name} as {kind}. Received: {value!r}.") from None
-        return value
 
     @property
     def frame_rate(self) -> float:
@@ -166,7 +149,7 @@ class LogMel(Feature):
         """``(frames, n_fft)`` samples to ``(n_mels, frames)`` mel values."""
         import scipy.fft
 
-        spectrum = scipy.fft.rfft(frames * _window(self.n_fft), overwrite_x=True)
+        spectrum = scipy.fft.rfft(frames * hann(self.n_fft), overwrite_x=True)
         energy = np.square(spectrum.real)
         energy += np.square(spectrum.imag)
         if self.power != 2:
@@ -184,77 +167,6 @@ class LogMel(Feature):
         mel *= np.float32(self.decibels_per_decade)
         # The floor comes after the logarithm, so that digital silence is `silence` exactly.
         return np.maximum(mel, np.float32(self.silence), out=mel)
-
-
-def framed(blocks: Iterable[np.ndarray], n_fft: int, hop_length: int) -> Iterator[np.ndarray]:
-    """Centred frames of a recording that arrives in blocks, `CHUNK` of them at a time.
-
-    Frame t is centred on sample ``t * hop_length``; there are zeros before the first sample and
-    after the last one.
-
-    Args:
-        blocks: ``(samples,)`` float32 each, of any lengths.
-        n_fft: Length of a frame, even.
-        hop_length: Samples from frame to frame, at most `n_fft`.
-
-    Yields:
-        ``(CHUNK, n_fft)`` float32, the last one shorter: a read-only view of memory that the next
-        one overwrites.
-
-    Raises:
-        AudioError: If there is no sample at all, or one that is not a number.
-    """
-    memory = np.zeros((CHUNK - 1) * hop_length + n_fft, np.float32)
-    frames = np.lib.stride_tricks.sliding_window_view(memory, n_fft)[::hop_length]
-    filled = n_fft // 2
-    for block in _checked(blocks, n_fft // 2):
-        start = 0
-        while start < len(block):
-            taken = min(len(block) - start, len(memory) - filled)
-            memory[filled : filled + taken] = block[start : start + taken]
-            start += taken
-            filled += taken
-            if filled == len(memory):
-                yield frames
-                filled -= CHUNK * hop_length
-                memory[:filled] = memory[CHUNK * hop_length :].copy()
-    if filled >= n_fft:
-        yield frames[: 1 + (filled - n_fft) // hop_length]
-
-
-def _checked(blocks: Iterable[np.ndarray], padding: int) -> Iterator[np.ndarray]:
-    """The blocks, each checked, then `padding` zeros."""
-    received = 0
-    for block in blocks:
-        if block.ndim != 1:
-            raise AudioError(
-                f"Expected mono audio, (samples,). Received: shape {block.shape}; "
-                "mix it down first."
-            )
-        if not np.isfinite(block).all():
-            at = int(np.flatnonzero(~np.isfinite(block))[0])
-            raise AudioError(
-                f"Expected finite samples. Received: {block[at]} at sample {received + at}; "
-                "repair the recording or leave it out."
-            )
-        received += len(block)
-        yield block
-    if not received:
-        raise AudioError(
-            "Expected audio with at least one sample. Received: none; "
-            "leave the recording out or fetch it again."
-        )
-    yield np.zeros(padding, np.float32)
-
-
-@lru_cache(maxsize=16)
-def _window(n_fft: int) -> np.ndarray:
-    """Periodic Hann window, ``(n_fft,)`` float32."""
-    from scipy.signal import get_window
-
-    window = get_window("hann", n_fft).astype(np.float32)
-    window.flags.writeable = False
-    return window
 
 
 @lru_cache(maxsize=16)

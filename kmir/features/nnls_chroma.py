@@ -20,9 +20,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from kmir.errors import UsageError
-from kmir.features.base import Feature
-from kmir.features.constant_q import settle
-from kmir.features.log_mel import CHUNK, framed
+from kmir.features.base import Feature, settle
+from kmir.features.framing import CHUNK, framed, hann
 from kmir.features.note_activation import (
     BINS,
     BINS_PER_SEMITONE,
@@ -162,7 +161,7 @@ class NNLSChroma(Feature):
         first, kernel = _kernel(self.sample_rate, self.n_fft)
         magnitudes = np.empty((len(frames), kernel.shape[1]), np.float32)
         for start in range(0, len(frames), ROWS):
-            rows = frames[start : start + ROWS] * _window(self.n_fft)
+            rows = frames[start : start + ROWS] * hann(self.n_fft)
             spectrum = scipy.fft.rfft(rows, overwrite_x=True)
             part = magnitudes[start : start + ROWS]
             np.abs(spectrum[:, first : first + kernel.shape[1]], out=part)
@@ -203,14 +202,6 @@ def _interpolation(distance: float) -> np.ndarray:
     matrix = np.maximum(0, 1 - np.abs(bins[:, np.newaxis] - (bins + distance)))
     matrix[:, : TUNED.start] = matrix[:, TUNED.stop :] = 0
     return matrix.astype(np.float32)
-
-
-@lru_cache(maxsize=4)
-def _window(n_fft: int) -> np.ndarray:
-    """Periodic Hann window, ``(n_fft,)`` float32."""
-    window = np.hanning(n_fft + 1)[:-1].astype(np.float32)
-    window.flags.writeable = False
-    return window
 
 
 @lru_cache(maxsize=4)

@@ -71,7 +71,9 @@ class RunKeeper(keras.callbacks.Callback):
         checkpoints: Folder of ``last.npz`` and ``best.npz``.
     """
 
-    def __init__(self, log: RunLog, schedule: Schedule | OneCycle, *, monitor: str, checkpoints: Path):
+    def __init__(
+        self, log: RunLog, schedule: Schedule | OneCycle, *, monitor: str, checkpoints: Path
+    ):
         super().__init__()
         self.log, self.schedule = log, schedule
         self.monitor, self.checkpoints = monitor, checkpoints

@@ -10,6 +10,7 @@ from keras import layers, ops
 
 from kmir.errors import UsageError
 
+UNROLLED = 16  # steps of a short window: without a loop around them they are faster
 CELLS = {"simple_rnn": layers.SimpleRNN, "gru": layers.GRU, "lstm": layers.LSTM}
 
 
@@ -47,8 +48,9 @@ def recurrent_stack(
     """
     if not units:
         raise UsageError("Expected at least one recurrent layer. Received: units=(). Give some.")
+    unroll = x.shape[1] is not None and x.shape[1] <= UNROLLED
     for i, size in enumerate(units, start=1):
-        layer = CELLS[cell](size, return_sequences=True, name=f"{cell}{i}")
+        layer = CELLS[cell](size, return_sequences=True, unroll=unroll, name=f"{cell}{i}")
         x = (layers.Bidirectional(layer, name=f"bi{cell}{i}") if bidirectional else layer)(x)
         x = layers.Dropout(dropout, name=f"dropout{i}")(x)
     return x

@@ -25,7 +25,7 @@ def card_text(name: str, config: Mapping[str, Any], labels: Sequence[str]) -> st
 | front end | {feature} |
 | data | {card["data"]} |
 | licence | {card["licence"]} |
-| score | {card["score"]} |
+{_row("seed", card)}| score | {card["score"]} |
 | command | `{card["command"]}` |
 
 {len(labels)} labels: {", ".join(labels)}.
@@ -37,3 +37,8 @@ preset = kmir.from_preset("{name}")
 print(preset.predict("song.mp3"))
 ```
 """
+
+
+def _row(name: str, card: Mapping[str, Any]) -> str:
+    """A line of the table, for what not every card has."""
+    return f"| {name} | {card[name]} |\n" if name in card else ""

@@ -2,7 +2,8 @@
 
 ``config.json`` names the model, task and feature and rebuilds them in code; ``model.weights.h5``
 or a published file fills it; ``learned.npz`` is what the task learned beside it, if anything;
-``labels.txt`` has a label a line; ``golden.npz`` an input with the output that it must give; ``README.md`` is the card. Every file's hash stands in the config.
+``labels.txt`` has a label a line; ``golden.npz`` an input with the output that it must give;
+``README.md`` is the card. Every file's hash stands in the config.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmir.nn.schedule import Schedule, Verdict
+from kmir.nn.schedule import OneCycle, Schedule, Verdict
 
 # Multiples of 1/64 are exact in the float32 in which Keras compares.
 GRID = 64
@@ -119,3 +119,45 @@ def test_what_is_not_a_number_is_no_improvement() -> None:
     assert schedule.after([nan, 1.0, nan]) == Verdict(0.1, "", 1)
     assert schedule.after([nan, nan]) == Verdict(0.05, "", None)
     assert schedule.after([nan, nan, nan]) == Verdict(0.05, "no improvement in 3 epochs", None)
+
+
+# === One cycle ===
+
+
+def test_a_golden_cycle() -> None:
+    """Up in two epochs, down along half a cosine in eight; each at its middle."""
+    cycle = OneCycle(1.0, epochs=10)
+    rates = [cycle.after([1.0] * done).learning_rate for done in range(10)]
+    down = [(1 + np.cos(np.pi * (epoch + 0.5) / 8)) / 2 for epoch in range(8)]
+    np.testing.assert_allclose(rates, [0.25, 0.75, *down])
+    assert cycle.after([]) == Verdict(rates[0], "", None)
+
+
+@given(
+    epochs=st.integers(1, 60),
+    rise=st.sampled_from([0.1, 0.2, 0.5]),
+    values=st.lists(st.floats(0, 1), max_size=70),
+)
+def test_a_cycle_depends_on_nothing_but_the_number_of_epochs(
+    epochs: int, rise: float, values: list[float]
+) -> None:
+    cycle = OneCycle(2e-3, epochs, rise)
+    verdict = cycle.after(values)
+    assert verdict.learning_rate == cycle.after([0.0] * len(values)).learning_rate
+    assert 0 < verdict.learning_rate <= 2e-3
+    assert verdict.stop == ""
+    planned = [cycle.after([0.0] * done).learning_rate for done in range(epochs)]
+    top = int(np.argmax(planned))
+    assert (np.diff(planned[: top + 1]) > 0).all()
+    assert (np.diff(planned[top:]) < 0).all()
+    if epochs >= 10:
+        assert max(planned) > 0.9 * 2e-3
+        assert planned[-1] < 0.03 * 2e-3
+        assert abs(top + 0.5 - rise * epochs) <= 1
+
+
+def test_the_best_epoch_of_a_cycle() -> None:
+    values = [0.5, float("nan"), 0.9, 0.2, 0.9, 0.2]
+    assert OneCycle(1, 9).after(values).best_epoch == 3
+    assert OneCycle(1, 9, larger_is_better=True).after(values).best_epoch == 2
+    assert OneCycle(1, 9).after([float("nan"), float("inf")]).best_epoch is None

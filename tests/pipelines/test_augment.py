@@ -8,9 +8,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kmir.annotations import Annotations, Segments
+from kmir.annotations.chords import transposed, vocabulary
 from kmir.errors import UsageError
-from pipelines.augment import Augmentation, mixup, spec_augment
+from kmir.features.chroma_cens import ChromaCENS
+from kmir.features.log_mel import LogMel
+from kmir.features.nnls_chroma import NNLSChroma
+from pipelines.augment import Augmentation, gain_and_noise, mixup, spec_augment, transposition
 from pipelines.base import PipelineConfig
+from pipelines.chords import Chords, ChordsConfig
 from pipelines.tagging import Tagging, TaggingConfig
 
 SILENCE = -100.0
@@ -153,6 +159,140 @@ def test_mixup_follows_from_its_seed() -> None:
     assert (first != other).any()
 
 
+# === Transposition ===
+
+
+def chord_batch(the_task: Chords, count: int) -> Any:
+    """Clips of one song whose chroma are ones where something sounds, and its targets."""
+    labels = ("C:maj", "A:min7/b3", "N", "X", "F#:sus4")
+    intervals = np.array([(i, i + 1) for i in range(len(labels))], float)
+    song = Annotations(chords=Segments(intervals, labels))
+    times = np.arange(0.5, 5.5)
+    random = np.random.default_rng(4)
+    clip = random.random((5, 24)).astype(np.float32)
+    targets = the_task.encode(song, times)
+    weights = {n: np.isfinite(t).all(axis=1).astype(np.float32) for n, t in targets.items()}
+    x = {"features": clip, "mask": np.ones(5, np.float32)}
+    given = (x, {n: np.nan_to_num(t) for n, t in targets.items()}, weights)
+    return tf.nest.map_structure(lambda array: tf.constant(np.stack([array] * count)), given)
+
+
+def rolled(chroma: np.ndarray, semitones: int) -> np.ndarray:
+    return np.roll(chroma.reshape(*chroma.shape[:-1], 2, 12), semitones, -1).reshape(chroma.shape)
+
+
+@pytest.mark.parametrize("name", ["majmin", "large"])
+def test_chroma_and_labels_are_transposed_alike(name: Any) -> None:
+    the_task = Chords(ChordsConfig(vocabulary=name), vocabulary(name).labels)
+    x, y, weights = chord_batch(the_task, 64)
+    change = transposition(NNLSChroma(), the_task).check(the_task)
+    moved_x, moved_y, moved_weights = change.apply((x, y, weights), tf.constant([1, 2]))
+    tables = the_task.transpositions()
+    drawn = []
+    for row in range(64):
+        before, after = x["features"][row].numpy(), moved_x["features"][row].numpy()
+        (k,) = (k for k in range(12) if np.array_equal(rolled(before, k), after))
+        for output in y:
+            expected = y[output][row].numpy()[:, tables[output][k]]
+            np.testing.assert_array_equal(moved_y[output][row].numpy(), expected)
+        drawn.append(k)
+    assert set(drawn) == set(range(12))
+    for kept, old in ((moved_weights, weights), ({"m": moved_x["mask"]}, {"m": x["mask"]})):
+        for key in old:
+            np.testing.assert_array_equal(kept[key], old[key])
+
+
+def test_a_transposed_label_is_under_the_transposed_chroma() -> None:
+    """The bin of a chord's root goes where its label goes, in chroma from A and from C."""
+    the_task = Chords(ChordsConfig(), vocabulary("majmin").labels)
+    for feature in (NNLSChroma(), ChromaCENS()):
+        assert feature.first_pitch_class is not None
+        chroma = np.zeros((40, 1, feature.shape[0]), np.float32)
+        chroma[..., (0 - feature.first_pitch_class) % 12] = 1  # C sounds
+        song = Annotations(chords=Segments(np.array([(0.0, 1.0)]), ("C:maj",)))
+        targets = {n: np.stack([t] * 40) for n, t in the_task.encode(song, np.zeros(1)).items()}
+        given = ({"features": chroma, "mask": np.ones((40, 1), np.float32)}, targets, {})
+        given = tf.nest.map_structure(tf.constant, given)
+        x, y, _ = transposition(feature, the_task).apply(given, tf.constant([5, 6]))
+        roots = (x["features"].numpy().argmax(-1) + feature.first_pitch_class) % 12
+        np.testing.assert_array_equal(y["chord"].numpy().argmax(-1), roots)
+        np.testing.assert_array_equal(y["root"].numpy().argmax(-1), roots)
+        assert len(np.unique(roots)) > 8
+    assert the_task.labels[7] == transposed("C:maj", 7)
+
+
+def test_twelve_semitones_are_nothing() -> None:
+    """Up by k, then by 12 - k: the same clip, bit for bit."""
+    the_task = Chords(ChordsConfig(), vocabulary("majmin").labels)
+    change = transposition(NNLSChroma(), the_task)
+    given = chord_batch(the_task, 1)
+    once: dict[int, Any] = {}
+    for seed in range(200):
+        moved = change.apply(given, tf.constant([7, seed]))
+        before, after = given[0]["features"].numpy(), moved[0]["features"].numpy()
+        (k,) = (k for k in range(12) if np.array_equal(rolled(before, k), after))
+        once.setdefault(k, (moved, seed))
+    assert set(once) == set(range(12))
+    for k, (moved, _) in once.items():
+        back = change.apply(moved, tf.constant([7, once[-k % 12][1]]))
+        tf.nest.map_structure(np.testing.assert_array_equal, back, given)
+
+
+def test_what_is_no_chroma_can_not_be_rotated() -> None:
+    the_task = Chords(ChordsConfig(), vocabulary("majmin").labels)
+    with pytest.raises(UsageError, match=r"^Expected chroma, which can be rotated, for transpose"):
+        transposition(LogMel(), the_task)
+    with pytest.raises(UsageError, match=r"right\. Received: transpose, which transposes them"):
+        tagging = Tagging(TaggingConfig(), ["a"])
+        transposition(NNLSChroma(), tagging).check(tagging)
+
+
+# === Gain and noise ===
+
+
+def test_a_gain_is_one_factor_for_a_clip() -> None:
+    given = chord_batch(Chords(ChordsConfig(), vocabulary("majmin").labels), 2000)
+    change = gain_and_noise(NNLSChroma(), gain_db=6.0, noise=0.0)
+    x, y, weights = change.apply(given, tf.constant([1, 2]))
+    ratio = x["features"].numpy() / given[0]["features"].numpy()
+    np.testing.assert_allclose(ratio, np.broadcast_to(ratio[:, :1, :1], ratio.shape), rtol=1e-5)
+    decibels = 20 * np.log10(ratio[:, 0, 0])
+    assert np.abs(decibels).max() <= 6 + 1e-4
+    assert decibels.mean() == pytest.approx(0, abs=0.3)
+    assert decibels.std() == pytest.approx(12 / np.sqrt(12), rel=0.05)  # evenly drawn
+    assert y is given[1]
+    assert weights is given[2]
+
+
+def test_noise_is_cut_at_zero() -> None:
+    given = chord_batch(Chords(ChordsConfig(), vocabulary("majmin").labels), 500)
+    change = gain_and_noise(NNLSChroma(), gain_db=0.0, noise=0.1)
+    x, *_ = change.apply(given, tf.constant([1, 2]))
+    before, after = given[0]["features"].numpy(), x["features"].numpy()
+    assert after.min() == 0
+    loud = before > 0.5  # where nothing is cut
+    assert (after - before)[loud].std() == pytest.approx(0.1, rel=0.02)
+    assert (after - before)[loud].mean() == pytest.approx(0, abs=0.002)
+
+
+def test_gain_follows_from_its_seed() -> None:
+    given = chord_batch(Chords(ChordsConfig(), vocabulary("majmin").labels), 4)
+    change = gain_and_noise(NNLSChroma(), gain_db=3.0, noise=0.1)
+    first, again, other = (
+        change.apply(given, tf.constant([1, i]))[0]["features"].numpy() for i in (5, 5, 6)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def test_decibels_have_no_gain() -> None:
+    with pytest.raises(UsageError, match=r"counts from zero .*Received: log_mel with silence at -"):
+        gain_and_noise(LogMel(top_db=None), gain_db=3.0, noise=0.0)
+
+
+# === What is refused ===
+
+
 @pytest.mark.parametrize("effect", ["transposes", "rescales"])
 def test_labels_that_would_be_wrong_are_refused(effect: str) -> None:
     tagging = Tagging(TaggingConfig(), ["a"])
@@ -179,6 +319,11 @@ def test_tagging_bears_masks_and_mixtures() -> None:
         ({"clip_seconds": 0.0}, r"clip_seconds above 0\. Received: 0\.0"),
         ({"clip_seconds": -1.0}, r"clip_seconds above 0\. Received: -1\.0"),
         ({"mixup": -0.1}, r"mixup of 0 or more\. Received: -0\.1"),
+        ({"gain_db": -1.0}, r"gain_db of 0 or more\. Received: -1\.0"),
+        ({"noise": -1.0}, r"noise of 0 or more\. Received: -1\.0"),
+        ({"context_seconds": -1.0}, r"context_seconds of 0 or more\. Received: -1\.0"),
+        ({"hop_seconds": 0.0}, "hop_seconds above 0, with clip_seconds"),
+        ({"hop_seconds": 1.0, "clip_seconds": None}, "hop_seconds above 0, with clip_seconds"),
         ({"freq_mask_bins": 0}, "at least one bin"),
         ({"time_mask_seconds": 0.0}, "more than 0 seconds"),
     ],

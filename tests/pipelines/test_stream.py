@@ -465,3 +465,96 @@ def test_weights_of_zero_take_a_clip_out_of_the_loss(records: Records) -> None:
     model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True))
     cost = model.evaluate(x["features"], y["tags"], sample_weight=0 * weights["tags"], verbose=0)
     assert cost == 0
+
+
+# === Clips at a hop, and their context ===
+
+HOP_SECONDS, HOP = 0.16, 10  # frames
+CONTEXT_SECONDS, CONTEXT = 0.08, 5
+
+
+def starts_of_pieces(hop: int) -> Counter[tuple[int, int]]:
+    """Track, and first frame, of every clip at a hop; pieces of a long track begin anew."""
+    found: Counter[tuple[int, int]] = Counter()
+    for track, frames in enumerate(LENGTHS):
+        if track not in (4, 7, 8):
+            for piece in np.array_split(np.arange(frames), -(-frames // PIECE_FRAMES)):
+                found.update((track, int(first)) for first in piece[::hop])
+    return found
+
+
+@pytest.mark.parametrize("settings", [{}, {"cache_megabytes": 0, "shuffle_buffer": 100}])
+@pytest.mark.parametrize(("seconds", "hop"), [(HOP_SECONDS, HOP), (0.001, 1), (9.0, 562)])
+def test_an_epoch_has_all_clips_at_a_hop(
+    records: Records, settings: dict[str, Any], seconds: float, hop: int
+) -> None:
+    one = stream(records, hop_seconds=seconds, **settings)
+    expected = starts_of_pieces(hop)
+    assert one.steps == -(-expected.total() // BATCH)
+    every = clips(one.epoch(0))
+    assert len(every) == one.steps * BATCH
+    found = Counter((clip.track, int(clip.real[0, 1])) for clip in every[: expected.total()])
+    assert found == expected
+    first, second = (
+        [(clip.track, clip.real[0, 1]) for clip in clips(one.epoch(number))] for number in (0, 1)
+    )
+    assert first != second or hop > 100  # pieces are few then
+    assert_equal(one.epoch(3), stream(records, hop_seconds=seconds, **settings).epoch(3))
+
+
+def test_clips_at_a_hop_end_in_silence(records: Records) -> None:
+    for clip in clips(stream(records, hop_seconds=HOP_SECONDS).epoch(0)):
+        assert clip.features.shape == (CLIP, 3)
+        count = len(clip.real)
+        np.testing.assert_array_equal(clip.mask, np.arange(CLIP) < count)
+        np.testing.assert_array_equal(clip.real[:, 1], clip.real[0, 1] + np.arange(count))
+        np.testing.assert_array_equal(clip.features[count:], FEATURE.silence)
+        np.testing.assert_array_equal(clip.weights["time"][count:], 0)
+
+
+@pytest.mark.parametrize("settings", [{}, {"hop_seconds": HOP_SECONDS}])
+def test_context_is_heard_but_not_judged(records: Records, settings: dict[str, Any]) -> None:
+    one = stream(records, context_seconds=CONTEXT_SECONDS, **settings)
+    assert (one.context_frames, one.clip_frames) == (CONTEXT, CLIP)
+    plain = {(c.track, c.real[0, 1]) for c in clips(stream(records, **settings).epoch(2))}
+    judged = set()
+    for clip in clips(one.epoch(2)):
+        assert clip.features.shape == (CONTEXT + CLIP, 3)
+        frames = clip.real[:, 1]
+        np.testing.assert_array_equal(np.diff(frames), 1)
+        first = int(clip.features[CONTEXT, 1])  # of the clip itself
+        # Before the clip are the frames before it, as far as its piece has them, then silence.
+        missing = CONTEXT - int(first - frames[0])
+        np.testing.assert_array_equal(clip.features[:missing], FEATURE.silence)
+        np.testing.assert_array_equal(clip.mask[:missing], 0)
+        track, piece = clip.piece
+        pieces = np.array_split(np.arange(LENGTHS[track]), -(-LENGTHS[track] // PIECE_FRAMES))
+        assert missing == max(0, CONTEXT - (first - pieces[piece][0]))
+        np.testing.assert_array_equal(clip.weights["time"][:CONTEXT], 0)
+        known = clip.weights["time"] == 1
+        np.testing.assert_allclose(
+            clip.y["time"][known, 0], clip.features[known, 1] / FEATURE.frame_rate, rtol=1e-6
+        )
+        judged.add((clip.track, first))
+    assert judged == plain  # the context changes nothing of what is drawn
+
+
+def test_validation_has_context_and_judges_each_frame(records: Records) -> None:
+    """All frames but those of the last, flush window count once."""
+    plain = clips(stream(records, "validation").windows())
+    heard = clips(stream(records, "validation", context_seconds=CONTEXT_SECONDS).windows())
+    assert len(plain) == len(heard)
+    for one, other in zip(plain, heard, strict=True):
+        np.testing.assert_array_equal(other.features[CONTEXT:], one.features)
+        np.testing.assert_array_equal(other.weights["time"][CONTEXT:], one.weights["time"])
+        np.testing.assert_array_equal(other.weights["time"][:CONTEXT], 0)
+        np.testing.assert_array_equal(other.y["time"][CONTEXT:], one.y["time"])
+        np.testing.assert_array_equal(other.y["tags"], one.y["tags"])
+
+
+def test_whole_tracks_can_have_context(records: Records) -> None:
+    one = stream(records, clip_seconds=None, context_seconds=CONTEXT_SECONDS)
+    for clip in clips(one.epoch(0)):
+        np.testing.assert_array_equal(clip.mask[:CONTEXT], 0)
+        assert clip.real[0, 1] == clip.features[CONTEXT, 1]
+        np.testing.assert_array_equal(clip.weights["time"][:CONTEXT], 0)

