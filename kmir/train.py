@@ -115,6 +115,7 @@ def fit(run: Run, workdir: Path, *, title: str, quiet: bool = False) -> Verdict:
     config, records, model = run.config, run.records, run.model
 
     # === Where it stands ===
+    workdir.mkdir(parents=True, exist_ok=True)
     checkpoints = workdir / "checkpoints"
     log = RunLog(workdir / "log.csv")
     epochs_done = restore(model, checkpoints / "last.npz")

@@ -164,11 +164,17 @@ class Chords(Task):
         self.learned = {"log_transition": log_transitions(counts)}
 
     def decode(self, activations: Mapping[str, np.ndarray], times: np.ndarray) -> Annotations:
-        """Segments of equal chords, from the first frame's time to one frame after the last's."""
+        """Segments of equal chords, with borders halfway between frames.
+
+        The last ends half a frame after the last frame's time; a lone frame has no duration, so it
+        makes no segment.
+        """
+        if len(times) < 2:
+            return Annotations(chords=Segments(np.zeros((0, 2)), ()))
         classes = self._path(np.asarray(activations["chord"], np.float32), times)
         starts, ends, values = runs(classes)
-        step = times[1] - times[0] if len(times) > 1 else 1.0
-        borders = np.append(times, times[-1] + step)
+        halfway = (times[:-1] + times[1:]) / 2
+        borders = np.concatenate([times[:1], halfway, 2 * times[-1:] - halfway[-1:]])
         intervals = np.stack([borders[starts], borders[ends]], axis=1)
         return Annotations(chords=Segments(intervals, tuple(self.labels[i] for i in values)))
 
@@ -182,7 +188,7 @@ class Chords(Task):
             return viterbi(
                 likelihood, self.config.transition_weight * self.learned["log_transition"]
             )
-        if self.config.decoder == "median" and len(times) > 1:
+        if self.config.decoder == "median":
             width = round(self.config.median_seconds / (times[1] - times[0]))
             return median_smooth(probabilities, width // 2 * 2 + 1)
         return probabilities.argmax(axis=1)

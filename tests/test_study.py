@@ -339,6 +339,7 @@ def test_what_does_not_exist_is_an_error(songs: Path, tmp_path: Path, small_stud
         kmir_study.study("gct63_chords", data=str(songs), workdir=tmp_path)
 
 
+@pytest.mark.slow
 def test_the_command_on_two_processes(
     songs: Path, tmp_path: Path, small_study: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -30,7 +30,7 @@ def window_starts(frames: int, length: int, margin: int = 0) -> list[int]:
         margin: Frames that a clip has in common with its neighbours on either side, for context.
     """
     last = max(frames - length, 0)
-    return [*range(0, last, length - 2 * margin), last]
+    return [*range(0, last, max(1, length - 2 * margin)), last]
 
 
 def stitched(clips: np.ndarray, frames: int, margin: int = 0) -> np.ndarray:
