@@ -73,7 +73,7 @@ class Chords(Task):
     training: ClassVar[Mapping[str, Any]] = {
         "batch_size": 16,
         "steps_per_epoch": 125,
-        "epochs": 40,
+        "epochs": 30,
         "schedule": "one_cycle",
         "learning_rate": 2e-3,
         "monitor": "val_chord_accuracy",
