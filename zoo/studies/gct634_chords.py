@@ -71,13 +71,13 @@ BASELINE = PLATEAU | {
     "model.dropout": "0",
     "model.normalise": "false",
     "pipeline.clip_seconds": ONE,
-    "pipeline.shuffle_buffer": "20000",
+    "pipeline.shuffle_buffer": "200000",
 }
 CLIPS = PLATEAU | {
     "train.learning_rate": "1e-3",
     "pipeline.clip_seconds": str(127.5 * FRAME),
     "pipeline.hop_seconds": str(3 * 128 * FRAME),
-    "pipeline.shuffle_buffer": "20000",
+    "pipeline.shuffle_buffer": "200000",
 }
 QUICK = {"train.epochs": "15"}
 QUICK_FRAMES = QUICK | {"pipeline.hop_seconds": str(8 * FRAME)}
