@@ -25,9 +25,10 @@ from kmir.errors import UsageError, nearest
 from kmir.integrity import write_json
 from kmir.lookup import find, known
 from kmir.nn.callbacks import RunLog
+from kmir.pictures.chords import draw_timeline
 from kmir.records.read import Records
 from kmir.studies.data import derive, task_of
-from kmir.studies.pictures import draw_study_curves, draw_timelines
+from kmir.studies.pictures import draw_study_curves
 from kmir.studies.table import flags, write_table
 from kmir.studies.trial import Trial, run_trial
 from zoo.studies import Study
@@ -160,7 +161,7 @@ def _report(plan: Study, name: str, workdir: Path, quick: bool) -> str:
         row = f"{experiment}  {plan.experiments[experiment].title}"
         rows[row] = task.decode({"chord": np.eye(len(task.labels))[classes]}, times).chords
     middle = max(0.0, len(frames) / rate / 2 - SHOWN_SECONDS / 2)
-    draw_timelines(
+    draw_timeline(
         frames,
         rate,
         {row: chords for row, chords in rows.items() if chords is not None},

@@ -239,10 +239,11 @@ class Chords(Task):
         if self.config.vocabulary == "majmin":
             path = out.with_name(f"{out.stem}_confusion.png")
             draw_confusion(self._confusion(pairs), self.labels, path, title=out.stem)
+        reference, estimate = pairs[0]
         draw_timeline(
             features,
             feature.frame_rate,
-            *pairs[0],
+            {"reference": reference, "estimate": estimate},
             out.with_name(f"{out.stem}_timeline.png"),
             title="first track",
             first_pitch_class=feature.first_pitch_class or 0,

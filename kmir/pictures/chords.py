@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,23 +31,21 @@ NUMBERED = 40  # labels; a confusion matrix of more has no room for numbers
 def draw_timeline(
     features: np.ndarray,
     frame_rate: float,
-    reference: Segments | None,
-    estimate: Segments,
+    rows: Mapping[str, Segments],
     path: Path,
     *,
     title: str,
     seconds: tuple[float, float] | None = None,
     first_pitch_class: int = 0,
 ) -> None:
-    """Draw the reference above the estimate above the chroma, on one time axis.
+    """Draw rows of chords, such as reference and estimate, above the chroma on one time axis.
 
     The hue of a segment is its root, darker under a minor third; N is grey, X hatched.
 
     Args:
         features: ``(frames, bins)``; 12 bins, or 24 for bass and treble, are named.
         frame_rate: Frames per second.
-        reference: Chords as they are known to be; None where they are not.
-        estimate: Chords as a model heard them.
+        rows: Chords by what stands before the row, from the top.
         path: PNG file to write.
         title: Above the picture.
         seconds: Start and end of what is shown; None shows all.
@@ -66,31 +64,29 @@ def draw_timeline(
         raise UsageError(
             f"Expected seconds within {len(features) / frame_rate:g}. Received: {start} to {end}."
         )
-    rows = {"reference": reference, "estimate": estimate}
-    bars = {name: segments for name, segments in rows.items() if segments is not None}
-
     width = float(np.clip(0.18 * (end - start), 8, 40))
-    height = 3.4 + 0.42 * len(bars)
+    height = 3.4 + 0.42 * len(rows)
+    margin = max(0.85, 0.15 + 0.075 * max(map(len, rows), default=0))
     figure = Figure(figsize=(width, height), facecolor=WHITE)
     grid = figure.add_gridspec(
-        len(bars) + 1, 1, height_ratios=[0.36] * len(bars) + [2.3], hspace=0.07,
-        left=0.85 / width, right=1 - 0.15 / width, top=1 - 0.42 / height, bottom=0.72 / height,
+        len(rows) + 1, 1, height_ratios=[0.36] * len(rows) + [2.3], hspace=0.07,
+        left=margin / width, right=1 - 0.15 / width, top=1 - 0.42 / height, bottom=0.72 / height,
     )  # fmt: skip
     chroma = figure.add_subplot(grid[-1])
     points = (width - 1) * 72 / (end - start)
-    for row, (name, segments) in enumerate(bars.items()):
+    for row, (name, segments) in enumerate(rows.items()):
         axes = figure.add_subplot(grid[row], sharex=chroma)
         _draw_segments(axes, segments, (start, end), points)
         axes.set_yticks([0], [name], fontsize=FONT + 1)
     _draw_chroma(chroma, shown, first / frame_rate, frame_rate, first_pitch_class)
     chroma.set_xlim(start, end)
-    figure.suptitle(title, x=0.85 / width, y=1 - 0.1 / height, ha="left", va="top", fontsize=11)
+    figure.suptitle(title, x=margin / width, y=1 - 0.1 / height, ha="left", va="top", fontsize=11)
     keys = [Patch(color=hue, label=_name(root)) for root, hue in zip(ROOTS, BRIGHT, strict=True)]
     keys += [Patch(facecolor=DARK[9], label="darker: minor"), Patch(facecolor=GREY, label="N"),
              Patch(facecolor=WHITE, edgecolor=LINE, hatch="////", label="X")]  # fmt: skip
     figure.legend(
-        handles=keys, loc="lower left", bbox_to_anchor=(0.8 / width, 0), ncols=len(keys),
-        frameon=False, fontsize=FONT, handlelength=0.9, handleheight=0.9, handletextpad=0.35,
+        handles=keys, loc="lower left", bbox_to_anchor=((margin - 0.05) / width, 0),
+        ncols=len(keys), frameon=False, fontsize=FONT, handlelength=0.9, handleheight=0.9, handletextpad=0.35,
         columnspacing=0.9,
     )  # fmt: skip
     figure.savefig(path, dpi=120)

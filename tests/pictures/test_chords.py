@@ -51,7 +51,14 @@ def words(axes: Any) -> list[str]:
 
 def test_a_timeline(drawn: list[Figure], tmp_path: Path) -> None:
     path = tmp_path / "song.png"
-    draw_timeline(CHROMA, 10, REFERENCE, ESTIMATE, path, title="Song", first_pitch_class=9)
+    draw_timeline(
+        CHROMA,
+        10,
+        {"reference": REFERENCE, "estimate": ESTIMATE},
+        path,
+        title="Song",
+        first_pitch_class=9,
+    )
     assert path.read_bytes().startswith(b"\x89PNG")
     (figure,) = drawn
     reference, estimate, chroma = sorted(figure.axes, key=lambda a: -a.get_position().y0)
@@ -73,7 +80,9 @@ def test_a_timeline(drawn: list[Figure], tmp_path: Path) -> None:
 
 
 def test_a_part_of_a_song_whose_reference_is_not_known(drawn: list[Figure], tmp_path: Path) -> None:
-    draw_timeline(CHROMA[:, :12], 10, None, ESTIMATE, tmp_path / "a.png", title="", seconds=(4, 12))
+    draw_timeline(
+        CHROMA[:, :12], 10, {"estimate": ESTIMATE}, tmp_path / "a.png", title="", seconds=(4, 12)
+    )
     (figure,) = drawn
     estimate, chroma = sorted(figure.axes, key=lambda a: -a.get_position().y0)
     assert bars(estimate) == [(4, 10, DARK[9]), (10, 12, BRIGHT[9])]
@@ -85,19 +94,19 @@ def test_a_part_of_a_song_whose_reference_is_not_known(drawn: list[Figure], tmp_
 @pytest.mark.parametrize("bins", [1, 13, 144])
 def test_silence_and_other_bins_can_be_drawn(bins: int, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
-    draw_timeline(np.zeros((50, bins)), 10, None, ESTIMATE, path, title="")
+    draw_timeline(np.zeros((50, bins)), 10, {"estimate": ESTIMATE}, path, title="")
     assert path.stat().st_size > 1000
 
 
 def test_what_is_no_timeline(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     with pytest.raises(UsageError, match=r"\(frames, bins\). Received: shape \(5,\)"):
-        draw_timeline(np.zeros(5), 10, None, ESTIMATE, path, title="")
+        draw_timeline(np.zeros(5), 10, {"estimate": ESTIMATE}, path, title="")
     for span in ((30, 40), (5, 5), (-3, -1)):
         with pytest.raises(UsageError, match=f"within 20. Received: {span[0]} to {span[1]}"):
-            draw_timeline(CHROMA, 10, None, ESTIMATE, path, title="", seconds=span)
+            draw_timeline(CHROMA, 10, {"estimate": ESTIMATE}, path, title="", seconds=span)
     with pytest.raises(AnnotationError, match="Received: 'H'"):
-        draw_timeline(CHROMA, 10, None, Segments([(0, 9)], ("H",)), path, title="")
+        draw_timeline(CHROMA, 10, {"estimate": Segments([(0, 9)], ("H",))}, path, title="")
     assert not path.exists()
 
 
