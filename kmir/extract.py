@@ -141,7 +141,12 @@ def records_for(
     """
     from kmir.records.read import Records  # TensorFlow: not for every worker, nor for --help
 
-    if Path(data).exists() or "/" in data:
+    folder = Path(data)
+    if (
+        (folder / "manifest.json").exists()
+        or "/" in data
+        or (folder.exists() and data not in known("data set"))
+    ):
         if flags:
             raise UsageError(
                 f"Expected a data set by name for --option.{next(iter(flags))}. "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -47,6 +47,7 @@ class TrainConfig:
         plateau_factor: By this factor.
         learning_rate_floor: A reduction below it ends the run instead.
         stop_patience: Epochs without improvement that end the run.
+        averaged_epochs: Epochs, from 1, whose weights are averaged in the end; none keeps the best.
         steps_per_epoch: Steps between validations; None is one pass over the records.
         steps_per_execution: Steps that run without coming back to Python. Where a step takes less
             than some milliseconds, 50 are faster; epochs grow to a multiple of it.
@@ -65,6 +66,7 @@ class TrainConfig:
     plateau_factor: float = 0.3
     learning_rate_floor: float = 1e-5
     stop_patience: int = 12
+    averaged_epochs: tuple[int, ...] = ()
     steps_per_epoch: int | None = None
     steps_per_execution: int = 1
 
@@ -80,6 +82,11 @@ class TrainConfig:
             raise UsageError(f"Expected weight_decay in [0, 1). Received: {self.weight_decay}.")
         if not 0 < self.plateau_factor < 1:
             raise UsageError(f"Expected plateau_factor in (0, 1). Received: {self.plateau_factor}.")
+        if any(not 1 <= epoch <= self.epochs for epoch in self.averaged_epochs):
+            raise UsageError(
+                f"Expected averaged_epochs from 1 to {self.epochs}. "
+                f"Received: {self.averaged_epochs}."
+            )
         if self.seed < 0 or (self.steps_per_epoch is not None and self.steps_per_epoch < 1):
             raise UsageError("Expected a seed from 0 and steps_per_epoch of 1 or more, or none.")
 
@@ -162,11 +169,13 @@ def prepare(
 
     records = records_for(data, root, task_type.feature, flags=data_options, quiet=quiet)
     task = task_type(config.pipeline, task_type.labels_of(records.spec, config.pipeline))
+    config = replace(config, train=_with_keras_names(config.train, task))
     sizes = {"batch_size": config.train.batch_size, "seed": config.train.seed}
     training = Stream(records, task, "train", **sizes)
     validation = Stream(records, task, "validation", **sizes)
 
     frames, outputs = training.clip_frames, task.outputs()
+    _check_pitch_class(config.model, records)
     inputs = (frames and frames + training.context_frames, *records.feature.shape)
     if all(output.level == "frame" for output in outputs.values()):
         inputs = (None, *records.feature.shape)  # one model for clips and for whole recordings
@@ -194,6 +203,25 @@ def prepare(
     together = min(config.train.steps_per_execution, steps)
     compile_model(model, task, records, config.train, steps_per_execution=together)
     return Run(module, config, records, task, training, validation, model, build)
+
+
+def _with_keras_names(config: TrainConfig, task: Task) -> TrainConfig:
+    """Keras leaves the name of a lone output out: ``val_chord_accuracy`` is ``val_accuracy``."""
+    main, *others = task.outputs()
+    return config if others else replace(config, monitor=config.monitor.replace(f"{main}_", "", 1))
+
+
+def _check_pitch_class(config: Any, records: Records) -> None:
+    """A model that treats all keys alike can't learn with which one its input begins."""
+    expected = getattr(config, "first_pitch_class", None)
+    feature = records.feature
+    if None in (expected, feature.first_pitch_class) or expected == feature.first_pitch_class:
+        return
+    raise UsageError(
+        f"Expected chroma that begin with pitch class {expected}. Received: {feature.name}, which "
+        f"begins with {feature.first_pitch_class}. "
+        f"Add --config.model.first_pitch_class={feature.first_pitch_class}"
+    )
 
 
 def compile_model(

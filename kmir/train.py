@@ -21,7 +21,7 @@ from kmir.evaluate import evaluate
 from kmir.evaluate import table as score_table
 from kmir.lookup import find, known
 from kmir.nn.callbacks import RunKeeper, RunLog
-from kmir.nn.checkpoint import load_state
+from kmir.nn.checkpoint import load_mean, load_state
 from kmir.nn.schedule import Verdict
 from kmir.pictures.curves import draw_curves
 from kmir.presets import Preset, save_preset
@@ -98,7 +98,7 @@ def train(
 
 
 def fit(run: Run, workdir: Path, *, title: str, quiet: bool = False) -> Verdict:
-    """Train, or go on, until the schedule ends it; the model has the best weights then.
+    """Train, or go on, until the schedule ends it; the model has the best or mean weights then.
 
     Args:
         run: What to train.
@@ -141,7 +141,13 @@ def fit(run: Run, workdir: Path, *, title: str, quiet: bool = False) -> Verdict:
                 epochs=config.train.epochs,
                 validation_data=run.validation_batches(),
                 callbacks=[
-                    RunKeeper(log, schedule, monitor=monitor, checkpoints=checkpoints),
+                    RunKeeper(
+                        log,
+                        schedule,
+                        monitor=monitor,
+                        checkpoints=checkpoints,
+                        kept=config.train.averaged_epochs,
+                    ),
                     keras.callbacks.TensorBoard(workdir / "tensorboard", write_graph=False),
                 ],
                 shuffle=False,  # the stream has shuffled
@@ -153,7 +159,10 @@ def fit(run: Run, workdir: Path, *, title: str, quiet: bool = False) -> Verdict:
             f"Expected {monitor} to be a number in some epoch. Received: {log.column(monitor)}. "
             "The run diverged: try a smaller --config.train.learning_rate and another --workdir."
         )
-    load_state(model, checkpoints / "best.npz")
+    if config.train.averaged_epochs:
+        load_mean(model, [checkpoints / f"epoch-{n}.npz" for n in config.train.averaged_epochs])
+    else:
+        load_state(model, checkpoints / "best.npz")
     draw_curves(log.rows, workdir / "curves.png", title=title)
     if not quiet:
         print(f"finished: {verdict.stop or 'all epochs done'}; best epoch {verdict.best_epoch + 1}")

@@ -180,18 +180,16 @@ class Chords(Task):
 
     def _path(self, probabilities: np.ndarray, times: np.ndarray) -> np.ndarray:
         """``(frames,)`` class of each frame; X is no answer, so it is never one of them."""
-        if UNKNOWN in self.labels:
-            probabilities = probabilities.copy()
-            probabilities[:, self.labels.index(UNKNOWN)] = 0
+        answers = probabilities[:, [label != UNKNOWN for label in self.labels]]  # X is the last
         if self.config.decoder == "viterbi" and "log_transition" in self.learned:
-            likelihood = np.log(np.maximum(probabilities, SMALLEST))
-            return viterbi(
-                likelihood, self.config.transition_weight * self.learned["log_transition"]
-            )
+            likelihood = np.log(np.maximum(answers, SMALLEST))
+            size = answers.shape[1]
+            transitions = self.learned["log_transition"][:size, :size]
+            return viterbi(likelihood, self.config.transition_weight * transitions)
         if self.config.decoder == "median":
             width = round(self.config.median_seconds / (times[1] - times[0]))
-            return median_smooth(probabilities, width // 2 * 2 + 1)
-        return probabilities.argmax(axis=1)
+            return median_smooth(answers, width // 2 * 2 + 1)
+        return answers.argmax(axis=1)
 
     # === Training and scores ===
 
@@ -234,12 +232,13 @@ class Chords(Task):
         features: np.ndarray,
         feature: Feature,
     ) -> None:
-        """The confusion matrix, and the timeline of the first track."""
+        """The confusion matrix, and the timeline of the first track if its chords are known."""
         pairs = _with_chords(references, estimates)
-        if self.config.vocabulary == "majmin":
-            path = out.with_name(f"{out.stem}_confusion.png")
-            draw_confusion(self._confusion(pairs), self.labels, path, title=out.stem)
-        reference, estimate = pairs[0]
+        path = out.with_name(f"{out.stem}_confusion.png")
+        draw_confusion(self._confusion(pairs), self.labels, path, title=out.stem)
+        reference, estimate = references[0].chords, estimates[0].chords
+        if reference is None or estimate is None:
+            return
         draw_timeline(
             features,
             feature.frame_rate,

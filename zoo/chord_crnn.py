@@ -1,8 +1,8 @@
 """Chord CRNN: convolutions over the circle of pitch classes and time, then recurrent layers.
 
 Three forms, by ``config.form``. ``"octave"`` keeps the frame rate, and treats all keys alike. It
-folds octaves together, so that bass and treble (NNLS chroma) or the octaves of a constant-Q
-transform are channels of twelve pitch classes; convolves around their circle; and reads each pitch
+folds octaves together, so that bass and treble (NNLS chroma) or the octaves of constant-Q
+magnitudes are channels of twelve pitch classes; convolves around their circle; and reads each pitch
 class as a sequence of its own, with the same recurrent weights for all. The output for a chord on
 C comes from pitch class C, so transposed music gives the transposed chords exactly, and what the
 model learns in one key it knows in twelve. The structured heads of the task follow B. McFee,
@@ -69,7 +69,8 @@ class Config:
     Args:
         form: ``"octave"``, ``"two_layer"`` or ``"one_layer"``; the fields below but for the last
             are of the octave form.
-        first_pitch_class: Of the input's twelve, C = 0: 9 for NNLS chroma, 0 for librosa's.
+        first_pitch_class: Of the input's twelve, C = 0: 9 for NNLS chroma, 0 for librosa's chroma
+            and for a constant-Q transform from C (whose scale must count from zero).
         filters: Of the convolutions.
         widths: Their kernels' pitches, 1 to 12 each.
         frames: Their kernels' frames, odd.

@@ -20,6 +20,7 @@ spread evenly, so they are near the beats, not on them.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import logging
 import re
@@ -31,9 +32,9 @@ from pathlib import Path
 import numpy as np
 
 from kmir.annotations import Annotations, Beats
-from kmir.annotations.lab import Span, chord_segments, read_spans
+from kmir.annotations.lab import Span, chord_segments, read_spans, seconds
 from kmir.datasets.track import Track
-from kmir.errors import DatasetError, listed
+from kmir.errors import DatasetError
 
 BIBTEX = """\
 @inproceedings{burgoyne2011expert,
@@ -49,6 +50,7 @@ LICENSE = "CC0 1.0"
 
 FOLDER = "McGill-Billboard"
 CHROMA, CHORDS, PHRASES = "bothchroma.csv", "full.lab", "salami_chords.txt"
+HOP = 2048 / 44100  # seconds
 COLUMNS = 26  # file name, seconds, 12 bass and 12 treble chroma
 FIRST_TEST_SLOT = 1001
 NOWHEN = 1e-6  # seconds; times below it are 0
@@ -65,51 +67,60 @@ def tracks(root: Path) -> Iterator[Track]:
     Returns:
         Tracks with ready features ``(frames, 24)``, chords, and beats where there are phrases.
 
+    A slot with a fault in its files is among them, and fails with all its problems when its
+    features are asked for: extraction reports it and does the rest. Slots without chords are left
+    out.
+
     Raises:
-        DatasetError: If anything is wrong with the folder; the message lists all of it.
+        DatasetError: If the folder holds no slot with chroma and chords.
     """
     root = Path(root)
     slots = root / FOLDER if (root / FOLDER).is_dir() else root
-    folders = sorted(path.parent for path in slots.glob(f"[0-9]*/{CHROMA}"))
-    if not folders:
+    folders = sorted(path.parent for path in slots.glob(f"*/{CHROMA}"))
+    annotated = [f for f in folders if f.name.isdecimal() and (f / CHORDS).is_file()]
+    if not annotated:
         raise DatasetError(
-            f"Expected {FOLDER}/0003/{CHROMA} and its like in '{root}'. Received: none. "
-            "Unpack the chroma and the .lab files of McGill Billboard there."
+            f"Expected {FOLDER}/0003 and its like with {CHROMA} and {CHORDS} in '{root}'. "
+            "Received: none. Unpack the chroma and the .lab files of McGill Billboard there."
         )
-    problems: list[str] = []
     found: dict[str, Track] = {}
-    for folder in folders:
+    for folder in annotated:
         text = (folder / CHROMA).read_bytes()
-        group = hashlib.sha256(text).hexdigest()[:16]
-        track = None if group in found else _track(folder, group, text, problems)
-        if track is not None:
-            found[group] = track
-    if problems:
-        raise DatasetError(listed(root, problems))
-    if repeated := len(folders) - len(found):
+        # The first cell is the name of a file, and may be another for the same recording.
+        group = hashlib.sha256(text.partition(b",")[2]).hexdigest()[:16]
+        if group not in found:
+            found[group] = _track(folder, group, text)
+    if bare := len(folders) - len(annotated):
+        log.info("%d slots without chords, left out", bare)
+    if repeated := len(annotated) - len(found):
         log.info("%d slots repeat a recording, left out", repeated)
     return iter(found.values())
 
 
-def _track(folder: Path, group: str, text: bytes, problems: list[str]) -> Track | None:
+def _track(folder: Path, group: str, text: bytes) -> Track:
     name = folder.name
+    problems: list[str] = []
     if problem := _chroma_problem(text):
         problems.append(f"{name}/{CHROMA}:{problem}")
-    if not (folder / CHORDS).is_file():
-        problems.append(f"{name}: Expected {CHORDS} beside {CHROMA}. Received: none.")
-        return None
+    told = len(problems)
     spans = read_spans(folder / CHORDS, problems, f"{name}/{CHORDS}")
-    chords = chord_segments(_timed(spans), problems, f"{name}/{CHORDS}")
+    chords = None
+    if spans or len(problems) == told:
+        chords = chord_segments(_timed(spans), problems, f"{name}/{CHORDS}")
     beats = None
     if (folder / PHRASES).is_file():
-        beats = _beats((folder / PHRASES).read_text(encoding="utf-8"))
-    return Track(
-        name,
-        Annotations(chords=chords, beats=beats),
-        features=partial(read_chroma, folder / CHROMA),
-        group=group,
-        split="test" if int(name) >= FIRST_TEST_SLOT else "train",
-    )
+        beats = _beats((folder / PHRASES).read_text(encoding="utf-8", errors="replace"))
+    split = "test" if int(name) >= FIRST_TEST_SLOT else "train"
+    if problems:
+        refused = partial(_refuse, tuple(problems))
+        return Track(name, Annotations(), features=refused, group=group, split=split)
+    features = partial(read_chroma, folder / CHROMA)
+    annotations = Annotations(chords=chords, beats=beats)
+    return Track(name, annotations, features=features, group=group, split=split)
+
+
+def _refuse(problems: tuple[str, ...]) -> np.ndarray:
+    raise DatasetError("\n  ".join(problems))
 
 
 def _timed(spans: list[Span]) -> list[Span]:
@@ -140,9 +151,16 @@ def read_chroma(path: Path) -> np.ndarray:
     Returns:
         ``(frames, 24)`` float32, bass then treble, both from A; hop 2048/44100 s.
     """
+    return _numbers(path.read_bytes().splitlines())[:, 1:]
+
+
+def _numbers(lines: list[bytes]) -> np.ndarray:
+    """``(lines, 25)`` seconds and chroma; the file name in the first cell may hold anything."""
+    text = [line.decode("latin-1") for line in lines]
     return np.loadtxt(
-        path, np.float32, delimiter=",", usecols=range(2, COLUMNS), ndmin=2, encoding="utf-8"
-    )
+        text, np.float32, delimiter=",", usecols=range(1, COLUMNS),
+        ndmin=2, comments=None, quotechar='"',
+    )  # fmt: skip
 
 
 def _chroma_problem(text: bytes) -> str:
@@ -151,13 +169,19 @@ def _chroma_problem(text: bytes) -> str:
     if not lines:
         return "1: Expected a line for each frame. Received: an empty file."
     try:  # all lines at once: a second for a hundred recordings
-        values = np.loadtxt(lines, np.float32, delimiter=",", usecols=range(1, COLUMNS), ndmin=2)
-        if np.isfinite(values).all():
-            return ""
+        values = _numbers(lines)
     except ValueError:
-        pass
-    for number, line in enumerate(lines, start=1):
-        cells = line.decode(errors="replace").split(",")
+        values = np.full((1, COLUMNS), np.nan)
+    if np.isfinite(values).all():
+        late = np.abs(values[:, 0] - HOP * np.arange(len(values))) > HOP
+        if not late.any():
+            return ""
+        number = int(late.argmax())
+        return (
+            f"{number + 1}: Expected a line every {HOP:.4f} s from 0. Received: "
+            f"{values[number, 0]:g} s. Copy the file again."
+        )
+    for number, cells in enumerate(csv.reader(line.decode("latin-1") for line in lines), start=1):
         expected = f"{number}: Expected a file name or nothing, seconds and 24 chroma. Received: "
         if len(cells) != COLUMNS:
             return f"{expected}{len(cells)} cells. Copy the file again."
@@ -192,8 +216,8 @@ def _beats(text: str) -> Beats | None:
     for line in text.splitlines():
         if line.startswith("# metre:") and (found := METRE.search(line)):
             metre = _beats_in(found)
-        elif timed := TIME.match(line):
-            phrases.append((float(timed[1]), _bars(timed[2], metre)))
+        elif (timed := TIME.match(line)) and (start := seconds(timed[1])) is not None:
+            phrases.append((start, _bars(timed[2], metre)))
     times: list[np.ndarray] = []
     positions: list[np.ndarray] = []
     for (start, bars), (end, _) in pairwise(phrases):
@@ -217,4 +241,4 @@ def _bars(phrase: str, metre: int) -> list[int]:
 def _beats_in(metre: re.Match[str]) -> int:
     """Beats of a bar: compound metres (6/8, 12/8) count three eighths as one."""
     count, unit = int(metre[1]), int(metre[2])
-    return count // 3 if unit == 8 and count % 3 == 0 and count > 3 else count
+    return max(1, count // 3 if unit == 8 and count % 3 == 0 and count > 3 else count)

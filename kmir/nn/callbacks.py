@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,14 +70,21 @@ class RunKeeper(keras.callbacks.Callback):
         schedule: Sets the learning rate and ends the run.
         monitor: Name of the measure that the schedule follows.
         checkpoints: Folder of ``last.npz`` and ``best.npz``.
+        kept: Epochs, from 1, that are kept for themselves, as ``epoch-N.npz``.
     """
 
     def __init__(
-        self, log: RunLog, schedule: Schedule | OneCycle, *, monitor: str, checkpoints: Path
+        self,
+        log: RunLog,
+        schedule: Schedule | OneCycle,
+        *,
+        monitor: str,
+        checkpoints: Path,
+        kept: Sequence[int] = (),
     ):
         super().__init__()
         self.log, self.schedule = log, schedule
-        self.monitor, self.checkpoints = monitor, checkpoints
+        self.monitor, self.checkpoints, self.kept = monitor, checkpoints, kept
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Set the learning rate."""
@@ -93,5 +101,7 @@ class RunKeeper(keras.callbacks.Callback):
         verdict = self.schedule.after(self.log.column(self.monitor))
         if verdict.best_epoch == epoch:
             save_state(self.model, self.checkpoints / "best.npz", epochs=epoch + 1)
+        if epoch + 1 in self.kept:
+            save_state(self.model, self.checkpoints / f"epoch-{epoch + 1}.npz", epochs=epoch + 1)
         save_state(self.model, self.checkpoints / "last.npz", epochs=epoch + 1)
         self.model.stop_training = bool(verdict.stop)

@@ -6,6 +6,7 @@ resumed run would not end where an uninterrupted one does.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -49,6 +50,25 @@ def load_state(model: keras.Model, path: Path) -> int:
     for value, variable in zip(state.values(), variables, strict=True):
         variable.assign(value)
     return epochs
+
+
+def load_mean(model: keras.Model, paths: Sequence[Path]) -> None:
+    """Set the weights of a model to the mean of those in some checkpoints.
+
+    Weights from along one run, averaged, often generalise better than each of them: P. Izmailov et
+    al., "Averaging weights leads to wider optima and better generalization", UAI 2018.
+
+    Args:
+        model: Compiled in the same way; what is not a weight, such as the optimizer's state, is
+            that of the last checkpoint.
+        paths: Of the checkpoints.
+    """
+    total = [np.zeros(variable.shape) for variable in model.weights]
+    for path in paths:
+        load_state(model, path)
+        total = [t + np.asarray(w) for t, w in zip(total, model.weights, strict=True)]
+    for variable, value in zip(model.weights, total, strict=True):
+        variable.assign(value / len(paths))
 
 
 def _variables(model: keras.Model) -> list[keras.Variable]:

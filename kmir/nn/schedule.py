@@ -90,7 +90,8 @@ class OneCycle:
             share = middle / self.rise
         else:
             share = (1 + math.cos(math.pi * (middle - self.rise) / (1 - self.rise))) / 2
-        return Verdict(self.learning_rate * share, "", best_epoch)
+        stop = "" if len(finite) == len(values) else f"epoch {len(values)} is not a number"
+        return Verdict(self.learning_rate * share, stop, best_epoch)
 
 
 @dataclass(frozen=True)

@@ -86,8 +86,8 @@ def draw_timeline(
              Patch(facecolor=WHITE, edgecolor=LINE, hatch="////", label="X")]  # fmt: skip
     figure.legend(
         handles=keys, loc="lower left", bbox_to_anchor=((margin - 0.05) / width, 0),
-        ncols=len(keys), frameon=False, fontsize=FONT, handlelength=0.9, handleheight=0.9, handletextpad=0.35,
-        columnspacing=0.9,
+        ncols=len(keys), frameon=False, fontsize=FONT, handlelength=0.9, handleheight=0.9,
+        handletextpad=0.35, columnspacing=0.9,
     )  # fmt: skip
     figure.savefig(path, dpi=120)
 

@@ -17,6 +17,8 @@ K = TypeVar("K")
 BATCH_FRAMES = 1400
 # Windows of a batch where the model takes any length: the steps of a recurrent layer are shared.
 FREE_BATCH = 32
+# Frames that such a model is given at least: poolings leave nothing of fewer.
+SHORTEST = 16
 
 Window = dict[str, np.ndarray]
 
@@ -92,7 +94,7 @@ def clip_outputs(
         tracks: Keys with features ``(frames, *shape)``; taken one at a time.
         silence: What a track shorter than a clip is padded with.
         overlap: Length and margin of the clips, in frames, where the model takes any length;
-            a shorter track is one clip, as it is. None: clips as long as the model's input.
+            a shorter track is one clip, of `SHORTEST` frames at least. None: clips as long as the model's input.
 
     Yields:
         Each key with ``(windows, ...)`` by output name, in the order of the tracks.
@@ -104,7 +106,8 @@ def clip_outputs(
     def cut(features: np.ndarray) -> Iterator[Window]:
         if overlap is None or not free:
             return windows(features, length, silence)
-        return windows(features, min(len(features), overlap[0]), silence, overlap[1])
+        frames = min(max(len(features), SHORTEST), overlap[0])
+        return windows(features, frames, silence, overlap[1])
 
     clips = (
         (number, key, window)

@@ -121,7 +121,7 @@ def _source(spec: Spec, tracks: Sequence[Track], splits: dict[str, str]) -> str:
         audio = sketch(track.audio) if track.audio and track.audio.is_file() else None
         if track.render is not None:
             audio = track.render.fingerprint
-        line = [track.id, splits[track.id], track.annotations.to_json(), audio]
+        line = [track.id, track.group, splits[track.id], track.annotations.to_json(), audio]
         digest.update(json.dumps(line).encode())
     return digest.hexdigest()
 

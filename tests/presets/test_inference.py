@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmir.presets import inference
-from kmir.presets.inference import clip_outputs, stitched, window_starts, windows
+from kmir.presets.inference import SHORTEST, clip_outputs, stitched, window_starts, windows
 
 SILENCE = -7.0
 LENGTH = 6
@@ -176,6 +176,13 @@ def test_a_model_of_a_set_length_has_no_overlap() -> None:
 
 def test_a_track_as_long_as_two_margins_is_one_window() -> None:
     model = averaging(None)
-    ((_, found),) = clip_outputs(model, [(0, ramp(8))], silence=SILENCE, overlap=(20, 4))
-    assert found["frames"].shape == (1, 8, 2)
-    assert stitched(found["frames"], 8, 4).shape == (8, 2)
+    ((_, found),) = clip_outputs(model, [(0, ramp(18))], silence=SILENCE, overlap=(30, 9))
+    assert found["frames"].shape == (1, 18, 2)
+    assert stitched(found["frames"], 18, 9).shape == (18, 2)
+
+
+def test_a_very_short_track_is_padded() -> None:
+    """Poolings and unpadded convolutions need some frames."""
+    ((_, found),) = clip_outputs(averaging(None), [(0, ramp(1))], silence=SILENCE, overlap=(30, 9))
+    assert found["frames"].shape == (1, SHORTEST, 2)
+    assert stitched(found["frames"], 1, 9).shape == (1, 2)
