@@ -94,7 +94,8 @@ def clip_outputs(
         tracks: Keys with features ``(frames, *shape)``; taken one at a time.
         silence: What a track shorter than a clip is padded with.
         overlap: Length and margin of the clips, in frames, where the model takes any length;
-            a shorter track is one clip, of `SHORTEST` frames at least. None: clips as long as the model's input.
+            a shorter track is one clip, of `SHORTEST` frames at least. None: clips as long as the
+            model's input.
 
     Yields:
         Each key with ``(windows, ...)`` by output name, in the order of the tracks.
