@@ -16,7 +16,7 @@ from tqdm import tqdm
 from kmir import command
 from kmir.annotations import Annotations
 from kmir.config import override, split_flags
-from kmir.errors import RecordError
+from kmir.errors import RecordError, UsageError, nearest
 from kmir.extract import records_for
 from kmir.presets import Preset, from_preset
 from kmir.records.read import Records
@@ -81,6 +81,21 @@ def undefined(per_label: Sequence[Mapping[str, Any]]) -> list[str]:
         for row in per_label
         if any(isinstance(value, float) and math.isnan(value) for value in row.values())
     ]
+
+
+def redecoded(task: Any, settings: Mapping[str, str]) -> Any:
+    """Settings of a preset's task, some of them replaced.
+
+    Raises:
+        UsageError: If one says what the model has learned, and not how its outputs are decoded.
+    """
+    for name in settings:
+        if name not in task.decoding:
+            raise UsageError(
+                f"Expected a setting of how {task.name} decodes. Received: --task.{name}. "
+                f"{nearest(name, task.decoding)}"
+            )
+    return override(task.config, settings, "task")
 
 
 def check_feature(preset: Preset, records: Records) -> None:
@@ -155,7 +170,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     args = parser.parse_args(argv)
     preset = from_preset(args.preset)
-    preset.task.config = override(preset.task.config, settings, "task")
+    preset.task.config = redecoded(preset.task, settings)
     records = records_for(args.data, args.root, preset.feature, flags=flags, quiet=args.quiet)
     folder = Path(args.preset)
     name = "scores.csv" if args.split == "test" else f"scores-{args.split}.csv"

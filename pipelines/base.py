@@ -96,6 +96,7 @@ class Task(abc.ABC):
         window_seconds: A model of frame outputs reads a recording in overlapping windows of this
             length …
         margin_seconds: … of which it gives away this much at inner borders, for lack of context.
+        decoding: Settings that say how outputs are decoded; they may be changed in a preset.
         learned: What `learn` found; a preset keeps it.
     """
 
@@ -104,6 +105,7 @@ class Task(abc.ABC):
     feature: ClassVar[Feature]
     invariant_to: ClassVar[frozenset[str]] = frozenset({"keeps"})
     training: ClassVar[Mapping[str, Any]] = {}
+    decoding: ClassVar[tuple[str, ...]] = ()
     window_seconds: ClassVar[float] = 24.0
     margin_seconds: ClassVar[float] = 3.0
 

@@ -70,6 +70,7 @@ class Chords(Task):
     Config = ChordsConfig
     feature = NNLSChroma()
     invariant_to = frozenset({"keeps", "transposes"})
+    decoding = ("decoder", "transition_weight", "median_seconds")
     training: ClassVar[Mapping[str, Any]] = {
         "batch_size": 16,
         "steps_per_epoch": 125,

@@ -18,7 +18,9 @@ import pytest
 
 import zoo
 from kmir import command, train
+from kmir.errors import UsageError
 from kmir.presets import check_golden, from_preset
+from kmir.run import TrainConfig
 
 SMALL = {
     "train.epochs": "4",
@@ -264,3 +266,22 @@ def test_a_model_of_ones_own_trains(
     argv = ["my_models.tagger", "--data", str(tiny_records), "--workdir", "run", "--quiet"]
     assert command.run(train.main, [*argv, "--config.train.epochs=1"]) == 0
     assert from_preset("run").predict(np.zeros(8000, np.float32), 8000).tags is not None
+
+
+def test_chosen_epochs_are_averaged(tiny_records: Path, tmp_path: Path) -> None:
+    """The preset holds the mean of what the same run had after these epochs."""
+    settings = SMALL | {"train.epochs": "3", "train.averaged_epochs": "1,3"}
+    run = train.train(
+        "zoo.crnn_tagger", data=str(tiny_records), workdir=tmp_path, flags=settings, quiet=True
+    )
+    states = [np.load(run / "checkpoints" / f"epoch-{n}.npz") for n in (1, 3)]
+    model = from_preset(run).model
+    for i, variable in enumerate(model.variables):
+        if "seed_generator" not in variable.path:
+            mean = sum(np.asarray(state[f"{i:05d}"], np.float64) for state in states) / 2
+            np.testing.assert_allclose(variable, mean, rtol=1e-5, atol=1e-6)
+
+
+def test_averaged_epochs_must_be_of_the_run() -> None:
+    with pytest.raises(UsageError, match=r"Expected averaged_epochs from 1 to 4. Received: \(5,\)"):
+        TrainConfig(epochs=4, averaged_epochs=(5,))

@@ -64,22 +64,29 @@ class Preset:
         return annotations
 
     def embed(self, source: Path | str | np.ndarray, sample_rate: int | None = None) -> np.ndarray:
-        """What the model knows before its last layer, clip by clip.
+        """What the model knows before its last layer, clip by clip or frame by frame.
 
         Args:
             source: Path of an audio file, or samples.
             sample_rate: Of the samples, in Hz; not needed for a path.
 
         Returns:
-            ``(clips, dimensions)`` float32; average over clips for one vector a recording.
+            ``(clips, dimensions)`` float32, or ``(frames, dimensions)`` where the model answers
+            for frames; average over the first axis for one vector a recording.
 
         Raises:
             AudioError: If the audio can't be used.
             PresetError: If the model has no layer of the name ``embedding``.
         """
         features = self.features(source, sample_rate)
-        (_, outputs), *_ = clip_outputs(self._body, [(0, features)], silence=self.feature.silence)
-        return outputs["embedding"].astype(np.float32)
+        overlap, silence = self._overlap, self.feature.silence
+        (_, outputs), *_ = clip_outputs(
+            self._body, [(0, features)], silence=silence, overlap=overlap
+        )
+        found = outputs["embedding"].astype(np.float32)
+        if self._frames_only:
+            found = stitched(found, len(features), overlap[1] if overlap else 0)
+        return found.reshape(len(found), -1)
 
     @cached_property
     def _body(self) -> keras.Model:
@@ -118,11 +125,8 @@ class Preset:
                 lengths.append(len(features))
                 yield key, features
 
-        rate = self.feature.frame_rate
-        window = round(self.task.window_seconds * rate)
-        margin = round(self.task.margin_seconds * rate)
-        free = next(t for t in self.model.inputs if t.name == "features").shape[1] is None
-        overlap = (window, margin) if free and self._frames_only else None
+        rate, overlap = self.feature.frame_rate, self._overlap
+        margin = overlap[1] if overlap else 0
         for key, outputs in clip_outputs(
             self.model, counted(), silence=self.feature.silence, overlap=overlap
         ):
@@ -130,10 +134,19 @@ class Preset:
             whole = {
                 name: outputs[name].mean(axis=0)
                 if output.level == "clip"
-                else stitched(outputs[name], frames, margin if overlap else 0)
+                else stitched(outputs[name], frames, margin)
                 for name, output in self.task.outputs().items()
             }
             yield key, self.task.decode(whole, np.arange(frames) / rate)
+
+    @property
+    def _overlap(self) -> tuple[int, int] | None:
+        """Length and margin of the windows, for models that take any number of frames."""
+        free = next(t for t in self.model.inputs if t.name == "features").shape[1] is None
+        if not free or not self._frames_only:
+            return None
+        rate = self.feature.frame_rate
+        return round(self.task.window_seconds * rate), round(self.task.margin_seconds * rate)
 
     @property
     def _frames_only(self) -> bool:

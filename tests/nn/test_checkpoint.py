@@ -10,7 +10,7 @@ import pytest
 from keras import layers
 
 from kmir.errors import KmirError
-from kmir.nn.checkpoint import load_state, save_state
+from kmir.nn.checkpoint import load_mean, load_state, save_state
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(16, 12, 6)).astype(np.float32)
@@ -123,3 +123,16 @@ def test_a_save_that_is_killed_leaves_the_old_file(
     monkeypatch.undo()
     save_state(model, path, epochs=3)
     assert [file.name for file in tmp_path.iterdir()] == ["last.npz"]
+
+
+def test_mean_of_two_checkpoints(tmp_path: Path) -> None:
+    model = made()
+    kept, paths = [], [tmp_path / "a.npz", tmp_path / "b.npz"]
+    for path in paths:
+        steps(model, 2)
+        save_state(model, path, epochs=1)
+        kept.append([np.asarray(weight) for weight in model.weights])
+    steps(model, 1)
+    load_mean(model, paths)
+    for found, first, second in zip(model.weights, *kept, strict=True):
+        np.testing.assert_allclose(found, (first + second) / 2, rtol=1e-5, atol=1e-7)

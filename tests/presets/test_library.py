@@ -65,3 +65,12 @@ def test_names_the_chords_of_a_cadence(name: str) -> None:
     where = [int(np.searchsorted(found.intervals[:, 1], middle)) for middle in middles]
     right = [found.labels[i] == label for i, (label, _) in zip(where, chords, strict=True)]
     assert np.mean(right) >= 0.75
+
+
+def test_embedding_of_frames() -> None:
+    samples = tones([50, 62, 66, 69], 3.0)
+    preset = kmir.from_preset("chord_crnn_billboard")
+    vectors = preset.embed(samples, RATE)
+    frames = len(preset.features(samples, RATE))
+    assert vectors.shape == (frames, 12 * 96)
+    assert np.isfinite(vectors).all()
