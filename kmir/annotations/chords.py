@@ -6,7 +6,7 @@ Pitch classes count semitones from C = 0. Two vocabularies, for `vocabulary`:
 - ``"majmin"``, 25 classes: 12 major, 12 minor, and N for no chord. A chord belongs to one if the
   lower eight semitones over its root are those of the triad, as in mir_eval's score; but for a bass
   from outside of the chord (C:maj/2), which mir_eval counts among its notes, and this does not.
-- ``"large"``, 170 classes: 14 qualities on 12 roots, N, and X for all others (B. McFee, J. Bello,
+- ``"large"``, 170 classes: 14 qualities on 12 roots, N, and X for other chords (B. McFee, J. Bello,
   "Structured training for large-vocabulary chord recognition", ISMIR 2017).
 """
 
@@ -110,7 +110,8 @@ class Vocabulary:
     def index(self, label: str) -> int:
         """Class of a chord, or -1 if it can't be said in this vocabulary.
 
-        In ``"large"``, ``X`` and all qualities outside of the vocabulary are class X.
+        In ``"large"``, chords of a quality outside of the vocabulary are class X. The label ``X``,
+        which says that nobody could tell, is no class anywhere.
 
         Raises:
             AnnotationError: If the label is not in Harte's syntax.
@@ -145,7 +146,7 @@ def _index(name: str, label: str) -> int:
     words, chord = vocabulary(name), parse(label)
     outside = words.labels.index(UNKNOWN) if UNKNOWN in words.labels else -1
     if chord is None:
-        return outside
+        return -1
     if chord.root is None:
         return words.labels.index(NO_CHORD)
     quality = _quality(name, chord.intervals)
