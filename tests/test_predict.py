@@ -296,10 +296,10 @@ def test_bad_files_and_the_shortest_for_chords(
     assert command.run(predict.main, [str(chord_preset), str(root), "--format", "csv"]) == 1
     told = capsys.readouterr()
     rows = list(csv.DictReader(io.StringIO(told.out)))
-    assert {Path(row["file"]).name for row in rows} == {"d_short.wav", "e_click.wav"}
+    assert {Path(row["file"]).name for row in rows} == {"d_short.wav"}  # a click is no chord
     short_rows = [row for row in rows if row["file"].endswith("d_short.wav")]
     assert float(short_rows[0]["start"]) == 0
-    assert 0.05 <= float(short_rows[-1]["end"]) < 0.15  # up to a frame beyond the end of the audio
+    assert 0.05 <= float(short_rows[-1]["end"]) < 0.1  # up to half a frame beyond the audio
     lines = told.err.splitlines()
     for line, name in zip(lines, ["a_text.mp3", "b_none.wav", "c_silent.wav"], strict=True):
         assert line.startswith("kmir: error: Expected ")
