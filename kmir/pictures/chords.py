@@ -73,7 +73,7 @@ def draw_timeline(
         left=margin / width, right=1 - 0.15 / width, top=1 - 0.42 / height, bottom=0.72 / height,
     )  # fmt: skip
     chroma = figure.add_subplot(grid[-1])
-    points = (width - 1) * 72 / (end - start)
+    points = (width - margin - 0.15) * 72 / (end - start)
     for row, (name, segments) in enumerate(rows.items()):
         axes = figure.add_subplot(grid[row], sharex=chroma)
         _draw_segments(axes, segments, (start, end), points)
