@@ -108,15 +108,23 @@ class Stream:
         """Batches of all clips of the split side by side, in order: for validation."""
 
         def cut(piece: dict[str, tf.Tensor]) -> tf.data.Dataset:
-            starts = window_starts(tf.shape(piece["features"])[0], self.clip_frames)
+            starts = self._window_starts(tf.shape(piece["features"])[0])
             return tf.data.Dataset.from_tensor_slices(self._clips(piece, starts))
 
         files = tf.data.Dataset.from_tensor_slices(self._files)
         pieces = self._pieces(files) if self._cached is None else self._cached
-        count = sum(n * windows_in(frames, self.clip_frames) for frames, n in self.counts.lengths)
+        count = sum(n * self._windows_in(frames) for frames, n in self.counts.lengths)
         batches = self._batched(pieces.flat_map(cut))
         known = tf.data.experimental.assert_cardinality(-(-count // self.batch_size))
         return batches.apply(known).prefetch(PREFETCHED_BATCHES)
+
+    def _window_starts(self, frames: tf.Tensor) -> tf.Tensor:
+        """First frames of the clips that `windows` cuts out of a piece."""
+        return window_starts(frames, self.clip_frames)
+
+    def _windows_in(self, frames: int) -> int:
+        """How many these are."""
+        return windows_in(frames, self.clip_frames)
 
     def _shuffled(self, seed: int) -> tf.data.Dataset:
         if self._cached is not None:

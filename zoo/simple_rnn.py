@@ -24,24 +24,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-from keras import layers
 
 from kmir.nn import Output
-from kmir.nn.heads import heads
-from kmir.nn.recurrent import recurrent_stack, vectors
+from kmir.nn.recurrent import RecurrentConfig, recurrent_model, recurrent_search
 
 TASK = "chords"
 
 
 @dataclass(frozen=True)
-class Config:
-    """A stack of Simple recurrent layers.
-
-    Args:
-        units: Of each layer and direction.
-        bidirectional: Read both ways; without it the model looks only back, and can run live.
-        dropout: Rate after each layer, in [0, 1).
-    """
+class Config(RecurrentConfig):
+    """Simple recurrent layers: fields as of `kmir.nn.recurrent.RecurrentConfig`."""
 
     units: tuple[int, ...] = (64,)
     bidirectional: bool = True
@@ -51,40 +43,10 @@ class Config:
 def build_model(
     config: Config, inputs: tuple[int | None, ...], outputs: Mapping[str, Output]
 ) -> keras.Model:
-    """Simple recurrent layers over frames, then a dense layer for each output.
-
-    Args:
-        config: Sizes and rates.
-        inputs: ``(frames, bins)`` or ``(frames, bins, channels)``; frames may be ``None``.
-        outputs: Heads by name, of level ``"frame"``.
-
-    Returns:
-        Model from ``(batch, *inputs)`` to ``(batch, frames, size)``, or a dictionary of those.
-
-    Raises:
-        UsageError: If there is no recurrent layer.
-    """
-    features = keras.Input(inputs, name="features")
-    x = recurrent_stack(
-        vectors(features),
-        "simple_rnn",
-        config.units,
-        bidirectional=config.bidirectional,
-        dropout=config.dropout,
-    )
-    embedding = layers.Identity(name="embedding")(x)
-    return keras.Model(features, heads(embedding, outputs), name="simple_rnn")
+    """Simple recurrent layers over frames; see `kmir.nn.recurrent.recurrent_model`."""
+    return recurrent_model("simple_rnn", config, inputs, outputs)
 
 
 def search_space(hp: Any) -> Config:
-    """What is worth trying.
-
-    Args:
-        hp: ``keras_tuner.HyperParameters``.
-    """
-    units = hp.Choice("units", [32, 64, 96, 128], default=64)
-    return Config(
-        units=(units,) * hp.Int("layers", 1, 3, default=1),
-        bidirectional=hp.Boolean("bidirectional", default=True),
-        dropout=hp.Float("dropout", 0.0, 0.5, step=0.1, default=0.2),
-    )
+    """What is worth trying (``hp``: ``keras_tuner.HyperParameters``)."""
+    return recurrent_search(hp, Config())

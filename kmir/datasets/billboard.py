@@ -89,7 +89,7 @@ def tracks(root: Path) -> Iterator[Track]:
         # The first cell is the name of a file, and may be another for the same recording.
         group = hashlib.sha256(text.partition(b",")[2]).hexdigest()[:16]
         if group not in found:
-            found[group] = _track(folder, group, text)
+            found[group] = _track(folder, group)
     if bare := len(folders) - len(annotated):
         log.info("%d slots without chords, left out", bare)
     if repeated := len(annotated) - len(found):
@@ -97,30 +97,35 @@ def tracks(root: Path) -> Iterator[Track]:
     return iter(found.values())
 
 
-def _track(folder: Path, group: str, text: bytes) -> Track:
+def _track(folder: Path, group: str) -> Track:
     name = folder.name
     problems: list[str] = []
-    if problem := _chroma_problem(text):
-        problems.append(f"{name}/{CHROMA}:{problem}")
-    told = len(problems)
     spans = read_spans(folder / CHORDS, problems, f"{name}/{CHORDS}")
     chords = None
-    if spans or len(problems) == told:
+    if spans or not problems:
         chords = chord_segments(_timed(spans), problems, f"{name}/{CHORDS}")
     beats = None
     if (folder / PHRASES).is_file():
         beats = _beats((folder / PHRASES).read_text(encoding="utf-8", errors="replace"))
     split = "test" if int(name) >= FIRST_TEST_SLOT else "train"
+    return Track(
+        name,
+        Annotations() if problems else Annotations(chords=chords, beats=beats),
+        features=partial(_features, folder / CHROMA, tuple(problems)),
+        group=group,
+        split=split,
+    )
+
+
+def _features(path: Path, problems: tuple[str, ...]) -> np.ndarray:
+    """Chroma of a slot, refused with all that is wrong in its files."""
+    try:
+        chroma = read_chroma(path)
+    except DatasetError as error:
+        problems = (str(error), *problems)
     if problems:
-        refused = partial(_refuse, tuple(problems))
-        return Track(name, Annotations(), features=refused, group=group, split=split)
-    features = partial(read_chroma, folder / CHROMA)
-    annotations = Annotations(chords=chords, beats=beats)
-    return Track(name, annotations, features=features, group=group, split=split)
-
-
-def _refuse(problems: tuple[str, ...]) -> np.ndarray:
-    raise DatasetError("\n  ".join(problems))
+        raise DatasetError("\n  ".join(problems))
+    return chroma
 
 
 def _timed(spans: list[Span]) -> list[Span]:
@@ -150,29 +155,29 @@ def read_chroma(path: Path) -> np.ndarray:
 
     Returns:
         ``(frames, 24)`` float32, bass then treble, both from A; hop 2048/44100 s.
+
+    Raises:
+        DatasetError: If a line is not a frame of them; the first such line is named.
     """
-    return _numbers(path.read_bytes().splitlines())[:, 1:]
+    lines = [line.decode("latin-1") for line in path.read_bytes().splitlines()]
+    try:  # all lines at once: a second for a hundred recordings
+        values = np.loadtxt(
+            lines, np.float32, delimiter=",", usecols=range(1, COLUMNS),
+            ndmin=2, comments=None, quotechar='"',
+        ) if lines else np.empty((0, COLUMNS - 1), np.float32)  # fmt: skip
+    except ValueError:
+        values = None
+    if problem := _problem(lines, values):
+        raise DatasetError(f"{path.parent.name}/{CHROMA}:{problem}")
+    assert values is not None  # else there is a problem
+    return values[:, 1:]
 
 
-def _numbers(lines: list[bytes]) -> np.ndarray:
-    """``(lines, 25)`` seconds and chroma; the file name in the first cell may hold anything."""
-    text = [line.decode("latin-1") for line in lines]
-    return np.loadtxt(
-        text, np.float32, delimiter=",", usecols=range(1, COLUMNS),
-        ndmin=2, comments=None, quotechar='"',
-    )  # fmt: skip
-
-
-def _chroma_problem(text: bytes) -> str:
+def _problem(lines: list[str], values: np.ndarray | None) -> str:
     """Line and fault of the first bad line of a chroma file; empty where all are right."""
-    lines = text.splitlines()
     if not lines:
         return "1: Expected a line for each frame. Received: an empty file."
-    try:  # all lines at once: a second for a hundred recordings
-        values = _numbers(lines)
-    except ValueError:
-        values = np.full((1, COLUMNS), np.nan)
-    if np.isfinite(values).all():
+    if values is not None and np.isfinite(values).all():
         late = np.abs(values[:, 0] - HOP * np.arange(len(values))) > HOP
         if not late.any():
             return ""
@@ -181,7 +186,7 @@ def _chroma_problem(text: bytes) -> str:
             f"{number + 1}: Expected a line every {HOP:.4f} s from 0. Received: "
             f"{values[number, 0]:g} s. Copy the file again."
         )
-    for number, cells in enumerate(csv.reader(line.decode("latin-1") for line in lines), start=1):
+    for number, cells in enumerate(csv.reader(lines), start=1):
         expected = f"{number}: Expected a file name or nothing, seconds and 24 chroma. Received: "
         if len(cells) != COLUMNS:
             return f"{expected}{len(cells)} cells. Copy the file again."

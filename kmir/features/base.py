@@ -30,6 +30,7 @@ class Feature(abc.ABC):
     Attributes:
         name: Name of the module in ``kmir.features`` that defines the class.
         sample_rate: Sampling rate in Hz that the samples must have.
+        hop_length: Samples from frame to frame, where the feature has frames of even distance.
         first_pitch_class: Of chroma, what the first of each twelve bins stands for, C = 0; None for
             features that are not chroma.
     """
@@ -37,11 +38,12 @@ class Feature(abc.ABC):
     name: ClassVar[str]
     first_pitch_class: ClassVar[int | None] = None
     sample_rate: int
+    hop_length: int
 
     @property
-    @abc.abstractmethod
     def frame_rate(self) -> float:
         """Frames per second, from the true hop."""
+        return self.sample_rate / self.hop_length
 
     @property
     @abc.abstractmethod
@@ -158,6 +160,21 @@ def settle(feature: Feature) -> None:
                 f"Expected {field.name} as {field.type}. Received: {value!r}."
             ) from None
         object.__setattr__(feature, field.name, value)
+
+
+def check_fields(holder: object, rules: Iterable[tuple[str, bool, str]]) -> None:
+    """Refuse a field that is out of range.
+
+    Args:
+        holder: Of the fields.
+        rules: Name of a field, whether its value is right, and what would be.
+
+    Raises:
+        UsageError: If one is not right.
+    """
+    for name, valid, expected in rules:
+        if not valid:
+            raise UsageError(f"Expected {name} {expected}. Received: {getattr(holder, name)!r}.")
 
 
 def feature_class(name: str) -> type[Feature]:

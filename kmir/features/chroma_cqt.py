@@ -10,8 +10,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from kmir.errors import UsageError
-from kmir.features.base import Feature, settle
+from kmir.features.base import Feature, check_fields, settle
 from kmir.features.constant_q import C1, Transform
 
 NORMS = {"max": np.inf, "l2": 2, "l1": 1, None: None}
@@ -57,20 +56,14 @@ class ChromaCQT(Feature):
 
     def __post_init__(self) -> None:
         settle(self)
-        for name, valid, expected in (
+        rules = (
             ("n_octaves", self.n_octaves > 0, "above 0"),
             ("bins_per_octave", self.bins_per_octave > 0 and self.bins_per_octave % 12 == 0,
              "as a multiple of 12"),
             ("norm", self.norm in NORMS, f"as one of {tuple(NORMS)}"),
-        ):  # fmt: skip
-            if not valid:
-                raise UsageError(f"Expected {name} {expected}. Received: {getattr(self, name)!r}.")
+        )  # fmt: skip
+        check_fields(self, rules)
         _ = self._transform
-
-    @property
-    def frame_rate(self) -> float:
-        """Frames per second."""
-        return self.sample_rate / self.hop_length
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -11,9 +11,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from kmir.errors import AudioError, UsageError
-from kmir.features.base import Feature, settle
-from kmir.features.decoding import check_finite
+from kmir.errors import UsageError
+from kmir.features.base import Feature, check_fields, settle
+from kmir.features.framing import checked
 
 C1 = 440 * 2 ** (-45 / 12)  # 32.7 Hz, where A4 = 440 Hz
 SCALES = ("db", "log1p", "magnitude")
@@ -69,20 +69,14 @@ class ConstantQ(Feature):
 
     def __post_init__(self) -> None:
         settle(self)
-        for name, valid, expected in (
+        rules = (
             ("scale", self.scale in SCALES, f"as one of {SCALES}"),
             ("amin", 0 < self.amin < math.inf, "above 0"),
             ("top_db", self.top_db is None or self.top_db > 0, "above 0, or None"),
             ("gain", 0 < self.gain < math.inf, "above 0"),
-        ):
-            if not valid:
-                raise UsageError(f"Expected {name} {expected}. Received: {getattr(self, name)!r}.")
+        )
+        check_fields(self, rules)
         _ = self._transform
-
-    @property
-    def frame_rate(self) -> float:
-        """Frames per second."""
-        return self.sample_rate / self.hop_length
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -156,16 +150,15 @@ class Transform:
     tuning: float | None
 
     def __post_init__(self) -> None:
-        for name, valid, expected in (
+        rules = (
             ("sample_rate", self.sample_rate > 0, "above 0 Hz"),
             ("hop_length", self.hop_length > 0, "above 0"),
             ("n_bins", self.n_bins > 0, "above 0"),
             ("bins_per_octave", self.bins_per_octave > 0, "above 0"),
             ("f_min", 0 < self.f_min < math.inf, "above 0 Hz"),
             ("tuning", self.tuning is None or abs(self.tuning) <= 1, "from -1 to 1, or None"),
-        ):
-            if not valid:
-                raise UsageError(f"Expected {name} {expected}. Received: {getattr(self, name)!r}.")
+        )
+        check_fields(self, rules)
         if self._upper_edge > self.sample_rate / 2:
             raise UsageError(
                 f"Expected bins up to half the sample rate, {self.sample_rate / 2:g} Hz. Received: "
@@ -201,8 +194,7 @@ class Transform:
         core = max(1, round(SPAN_SECONDS * self.sample_rate / hop)) * hop
         start = at = received = 0  # sample numbers: of what is held, of the next frame, of the end
         held: list[np.ndarray] = []
-        for block in blocks:
-            check_finite(block, "a recording", received)
+        for block in checked(blocks):
             held.append(block)
             received += len(block)
             while received >= at + core + self._margin:
@@ -211,11 +203,6 @@ class Transform:
                 at += core
                 held = [samples[max(0, at - self._margin) - start :]]
                 start = max(0, at - self._margin)
-        if not received:
-            raise AudioError(
-                "Expected audio with at least one sample. Received: none; "
-                "leave the recording out or fetch it again."
-            )
         samples = np.concatenate(held)
         # librosa refuses what is shorter than its coarsest sample; zeros follow in any case.
         padded = np.pad(samples, (0, max(0, hop - 1 - len(samples))))

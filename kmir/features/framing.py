@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import chain
 
 import numpy as np
 
@@ -35,7 +36,7 @@ def framed(blocks: Iterable[np.ndarray], n_fft: int, hop_length: int) -> Iterato
     memory = np.zeros((CHUNK - 1) * hop_length + n_fft, np.float32)
     frames = np.lib.stride_tricks.sliding_window_view(memory, n_fft)[::hop_length]
     filled = n_fft // 2
-    for block in _checked(blocks, n_fft // 2):
+    for block in chain(checked(blocks), [np.zeros(n_fft // 2, np.float32)]):
         start = 0
         while start < len(block):
             taken = min(len(block) - start, len(memory) - filled)
@@ -50,8 +51,12 @@ def framed(blocks: Iterable[np.ndarray], n_fft: int, hop_length: int) -> Iterato
         yield frames[: 1 + (filled - n_fft) // hop_length]
 
 
-def _checked(blocks: Iterable[np.ndarray], padding: int) -> Iterator[np.ndarray]:
-    """The blocks, each checked, then `padding` zeros."""
+def checked(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The blocks, each checked as it passes.
+
+    Raises:
+        AudioError: If there is no sample at all, or one that is not a number.
+    """
     received = 0
     for block in blocks:
         if block.ndim != 1:
@@ -72,7 +77,6 @@ def _checked(blocks: Iterable[np.ndarray], padding: int) -> Iterator[np.ndarray]
             "Expected audio with at least one sample. Received: none; "
             "leave the recording out or fetch it again."
         )
-    yield np.zeros(padding, np.float32)
 
 
 @lru_cache(maxsize=16)

@@ -12,8 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from kmir.errors import UsageError
-from kmir.features.base import Feature, settle
+from kmir.features.base import Feature, check_fields, settle
 from kmir.features.framing import CHUNK, framed, hann
 
 SCALES = ("db", "log1p")
@@ -75,7 +74,7 @@ class LogMel(Feature):
         settle(self)
         half = self.sample_rate / 2
         top = half if self.f_max is None else self.f_max
-        for name, valid, expected in (
+        rules = (
             ("sample_rate", self.sample_rate > 0, "above 0 Hz"),
             ("n_fft", self.n_fft > 0 and self.n_fft % 2 == 0, "even and above 0"),
             ("hop_length", 0 < self.hop_length <= self.n_fft, f"from 1 to n_fft ({self.n_fft})"),
@@ -89,14 +88,8 @@ class LogMel(Feature):
             ("top_db", self.top_db is None or self.top_db > 0, "above 0, or None"),
             ("gain", 0 < self.gain < math.inf, "above 0"),
             ("norm", self.norm in NORMS, f"as one of {NORMS}"),
-        ):
-            if not valid:
-                raise UsageError(f"Expected {name} {expected}. Received: {getattr(self, name)!r}.")
-
-    @property
-    def frame_rate(self) -> float:
-        """Frames per second."""
-        return self.sample_rate / self.hop_length
+        )
+        check_fields(self, rules)
 
     @property
     def shape(self) -> tuple[int, ...]:

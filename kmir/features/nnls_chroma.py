@@ -19,8 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from kmir.errors import UsageError
-from kmir.features.base import Feature, settle
+from kmir.features.base import Feature, check_fields, settle
 from kmir.features.framing import CHUNK, framed, hann
 from kmir.features.note_activation import (
     BINS,
@@ -88,20 +87,14 @@ class NNLSChroma(Feature):
 
     def __post_init__(self) -> None:
         settle(self)
-        for name, valid, expected in (
+        rules = (
             ("sample_rate", self.sample_rate >= 8000, "at least 8000 Hz"),
             ("n_fft", self.n_fft > 0 and self.n_fft % 2 == 0, "even and above 0"),
             ("hop_length", 0 < self.hop_length <= self.n_fft, f"from 1 to n_fft ({self.n_fft})"),
             ("whitening", 0 <= self.whitening <= 1, "from 0 to 1"),
             ("spectral_shape", 0.5 <= self.spectral_shape <= 0.9, "from 0.5 to 0.9"),
-        ):
-            if not valid:
-                raise UsageError(f"Expected {name} {expected}. Received: {getattr(self, name)!r}.")
-
-    @property
-    def frame_rate(self) -> float:
-        """Frames per second."""
-        return self.sample_rate / self.hop_length
+        )
+        check_fields(self, rules)
 
     @property
     def shape(self) -> tuple[int, ...]:

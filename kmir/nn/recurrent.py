@@ -1,14 +1,20 @@
-"""Stacks of recurrent layers, as the plain recurrent models of the zoo share them."""
+"""Stacks of recurrent layers: what the plain recurrent models of the zoo have in common."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import keras
 from keras import layers, ops
 
 from kmir.errors import UsageError
+from kmir.nn.heads import heads
+from kmir.nn.outputs import Output
+
+C = TypeVar("C", bound="RecurrentConfig")
 
 UNROLLED = 16  # steps of a short window: without a loop around them they are faster
 CELLS = {"simple_rnn": layers.SimpleRNN, "gru": layers.GRU, "lstm": layers.LSTM}
@@ -54,6 +60,69 @@ def recurrent_stack(
         x = (layers.Bidirectional(layer, name=f"bi{cell}{i}") if bidirectional else layer)(x)
         x = layers.Dropout(dropout, name=f"dropout{i}")(x)
     return x
+
+
+@dataclass(frozen=True)
+class RecurrentConfig:
+    """A stack of recurrent layers; a model gives the fields its own values to begin with.
+
+    Args:
+        units: Of each layer and direction.
+        bidirectional: Read both ways; without it the model looks only back, and can run live.
+        dropout: Rate after each layer, in [0, 1).
+    """
+
+    units: tuple[int, ...]
+    bidirectional: bool
+    dropout: float
+
+
+def recurrent_model(
+    cell: str,
+    config: RecurrentConfig,
+    inputs: tuple[int | None, ...],
+    outputs: Mapping[str, Output],
+) -> keras.Model:
+    """Recurrent layers over frames, then a dense layer for each output.
+
+    Args:
+        cell: As for `recurrent_stack`; the name of the model too.
+        config: Sizes and rates.
+        inputs: ``(frames, bins)`` or ``(frames, bins, channels)``; frames may be ``None``.
+        outputs: Heads by name, of level ``"frame"``.
+
+    Returns:
+        Model from ``(batch, *inputs)`` to ``(batch, frames, size)``, or a dictionary of those.
+
+    Raises:
+        UsageError: If there is no recurrent layer.
+    """
+    features = keras.Input(inputs, name="features")
+    x = recurrent_stack(
+        vectors(features),
+        cell,
+        config.units,
+        bidirectional=config.bidirectional,
+        dropout=config.dropout,
+    )
+    embedding = layers.Identity(name="embedding")(x)
+    return keras.Model(features, heads(embedding, outputs), name=cell)
+
+
+def recurrent_search(hp: Any, default: C) -> C:
+    """What is worth trying around the values that a model begins with.
+
+    Args:
+        hp: ``keras_tuner.HyperParameters``.
+        default: Whose layers all have the same number of units.
+    """
+    units = hp.Choice("units", [32, 64, 96, 128], default=default.units[0])
+    return replace(
+        default,
+        units=(units,) * hp.Int("layers", 1, 3, default=len(default.units)),
+        bidirectional=hp.Boolean("bidirectional", default=default.bidirectional),
+        dropout=hp.Float("dropout", 0.0, 0.5, step=0.1, default=default.dropout),
+    )
 
 
 @keras.saving.register_keras_serializable("kmir")

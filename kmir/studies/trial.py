@@ -201,19 +201,13 @@ class StudyStream(Stream):
     @property
     def clips(self) -> int:
         """How many clips validation has."""
-        return sum(n * -(-frames // self._step) for frames, n in self.counts.lengths)
+        return sum(n * self._windows_in(frames) for frames, n in self.counts.lengths)
 
-    def windows(self) -> tf.data.Dataset:
-        """Batches of these clips, in order."""
+    def _window_starts(self, frames: tf.Tensor) -> tf.Tensor:
+        return tf.range(0, frames, self._step)
 
-        def cut(piece: dict[str, tf.Tensor]) -> tf.data.Dataset:
-            starts = tf.range(0, tf.shape(piece["features"])[0], self._step)
-            return tf.data.Dataset.from_tensor_slices(self._clips(piece, starts))
-
-        files = tf.data.Dataset.from_tensor_slices(self._files)
-        pieces = self._pieces(files) if self._cached is None else self._cached
-        count = tf.data.experimental.assert_cardinality(-(-self.clips // self.batch_size))
-        return self._batched(pieces.flat_map(cut)).apply(count).prefetch(2)
+    def _windows_in(self, frames: int) -> int:
+        return -(-frames // self._step)
 
     def _clips(self, piece: dict[str, tf.Tensor], starts: tf.Tensor) -> Batch:
         """Clips of a piece, their frames weighted so that context doesn't dilute the mean loss.
