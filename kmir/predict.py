@@ -11,17 +11,23 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import soundfile
 from tqdm import tqdm
 
 from kmir import command
-from kmir.annotations import Annotations
-from kmir.annotations.files import FORMATS, Recording
+from kmir.annotations import Annotations, Beats
+from kmir.annotations.files import FORMATS, SUFFIXES
+from kmir.annotations.recording import Recording
 from kmir.errors import KmirError, UsageError
 from kmir.features.audio import duration, find_audio
+from kmir.features.decoding import opened
 from kmir.presets import Preset, from_preset, list_presets
+from kmir.quiet import muted_stderr
+from kmir.synthesis.click import clicked
 
 NAMES = tuple(dict.fromkeys(name for formats in FORMATS.values() for name in formats))
 TOP = 5  # tags in a table
+BLOCK_SECONDS = 30
 
 
 def gather(sources: Iterable[Path]) -> dict[Path, Path]:
@@ -105,6 +111,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--format", choices=NAMES, default="table", help="default: %(default)s")
     parser.add_argument("--out", type=Path, help="folder for a file each; default: the terminal")
     parser.add_argument(
+        "--click", action="store_true", help="write the audio with clicks on its beats, too"
+    )
+    parser.add_argument(
         "--top", type=int, help=f"tags of each; default: {TOP} in a table, else all"
     )
     parser.add_argument("--list", action="store_true", help="list the presets that come with kmir")
@@ -118,13 +127,16 @@ def main(argv: list[str]) -> int:
         parser.error("Expected a preset and audio: kmir predict PRESET song.mp3 folder/")
     if args.top is not None and args.top < 1:
         parser.error(f"Expected --top of 1 or more. Received: {args.top}.")
-    if args.out and (args.out.is_file() or args.out.suffix in (".txt", *(f".{n}" for n in NAMES))):
+    taken = (".txt", ".wav", *(f".{name}" for name in NAMES))
+    if args.out and (args.out.is_file() or args.out.suffix in taken):
         parser.error(f"Expected a folder for --out. Received: {args.out}; for one file: > FILE")
     files = gather(args.audio)
-    targets = _targets(files, args.format) if args.out else {}
+    suffix = SUFFIXES.get(args.format, f".{args.format}")
+    targets = _targets(files, suffix) if args.out else {}
+    clicks = _click_targets(files, args.out) if args.click else {}
     preset = from_preset(args.preset)
     kind = reads(preset)
-    _check_fit(preset, kind, args.format, args.top)
+    _check_fit(preset, kind, args.format, top=args.top, click=args.click)
     form = FORMATS[kind][args.format]
     if form.single and not args.out and len(files) > 1:
         raise UsageError(
@@ -145,6 +157,8 @@ def main(argv: list[str]) -> int:
             target = args.out / targets[path]
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(form.write([_recording(path, annotations, top)]), "utf-8")
+            if args.click and annotations.beats is not None:
+                _write_clicked(args.out / clicks[path], path, annotations.beats)
         print(args.out)
     else:
         found = [_recording(path, annotations, top) for path, annotations in predictions]
@@ -154,8 +168,8 @@ def main(argv: list[str]) -> int:
     return 1 if failed else 0
 
 
-def _check_fit(preset: Preset, kind: str, form: str, top: int | None) -> None:
-    """Refuse a format or a number of tags that does not suit what a preset reads."""
+def _check_fit(preset: Preset, kind: str, form: str, *, top: int | None, click: bool) -> None:
+    """Refuse a format, a number of tags or clicks that don't suit what a preset reads."""
     if form not in FORMATS[kind]:
         raise UsageError(
             f"Expected --format as one of {', '.join(FORMATS[kind])} for the {kind} that "
@@ -166,6 +180,11 @@ def _check_fit(preset: Preset, kind: str, form: str, top: int | None) -> None:
             f"Expected --top with a preset that reads tags. Received: {preset.name}, which reads "
             f"{kind}. Leave it out."
         )
+    if click and kind != "beats":
+        raise UsageError(
+            f"Expected --click with a preset that reads beats. Received: {preset.name}, which "
+            f"reads {kind}. Leave it out."
+        )
 
 
 def _recording(path: Path, annotations: Annotations, top: int | None) -> Recording:
@@ -174,12 +193,33 @@ def _recording(path: Path, annotations: Annotations, top: int | None) -> Recordi
     return Recording(str(path), annotations, partial(duration, path))
 
 
-def _targets(files: dict[Path, Path], form: str) -> dict[Path, Path]:
-    """Where each file's annotations go: ``song.csv``, or ``song.mp3.csv`` where two would clash."""
-    suffix = {"table": ".txt"}.get(form, f".{form}")
-    short = [below.with_suffix(suffix) for below in files.values()]
+def _write_clicked(target: Path, path: Path, beats: Beats) -> None:
+    """Write a recording as WAV of 16 bits with clicks on its beats, at its rate and channels."""
+
+    def blocks(sound: soundfile.SoundFile) -> Iterator[np.ndarray]:
+        while True:
+            with muted_stderr():
+                block = sound.read(BLOCK_SECONDS * sound.samplerate, "float32", always_2d=True)
+            if not len(block):
+                return
+            yield block
+
+    with (
+        opened(path) as sound,
+        soundfile.SoundFile(target, "w", sound.samplerate, sound.channels, "PCM_16") as out,
+    ):
+        for block in clicked(blocks(sound), beats, sound.samplerate):
+            out.write(block)
+
+
+def _targets(files: dict[Path, Path], ending: str) -> dict[Path, Path]:
+    """Where what is written of each file goes: its name with another ending.
+
+    It is ``song.csv``, or ``song.mp3.csv`` where two would clash.
+    """
+    short = [below.with_name(below.stem + ending) for below in files.values()]
     targets = {
-        path: brief if short.count(brief) == 1 else below.with_name(below.name + suffix)
+        path: brief if short.count(brief) == 1 else below.with_name(below.name + ending)
         for (path, below), brief in zip(files.items(), short, strict=True)
     }
     for target, times in Counter(targets.values()).items():
@@ -188,6 +228,20 @@ def _targets(files: dict[Path, Path], form: str) -> dict[Path, Path]:
                 f"Expected audio with names of its own for --out. Received: {times} files for "
                 f"{target}. Give folders of different names, or one at a time."
             )
+    return targets
+
+
+def _click_targets(files: dict[Path, Path], out: Path | None) -> dict[Path, Path]:
+    """Where the audio with clicks goes: ``song_click.wav``."""
+    if out is None:
+        raise UsageError("Expected --out FOLDER with --click, for the audio. Received: none.")
+    targets = _targets(files, "_click.wav")
+    sources = {path.resolve() for path in files}
+    if lost := [target for target in targets.values() if (out / target).resolve() in sources]:
+        raise UsageError(
+            f"Expected recordings that --click does not overwrite. Received: {out / lost[0]}. "
+            "Choose another folder for --out, or remove it."
+        )
     return targets
 
 

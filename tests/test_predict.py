@@ -14,7 +14,8 @@ import pytest
 import soundfile
 
 from kmir import command, evaluate, predict, train
-from kmir.annotations import Annotations, Segments
+from kmir.annotations import Annotations, Beats, Segments
+from kmir.annotations.beats_file import read_beats
 from kmir.annotations.chords import vocabulary
 from kmir.annotations.lab import read_chords
 from kmir.errors import UsageError
@@ -52,6 +53,26 @@ def chord_preset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     preset = Preset("chords", model, feature, task, card)
     save_preset(folder, preset, model_name="zoo.gru", model_config=config, golden=golden)
     return folder
+
+
+class Metronome(Chords):
+    """Finds a beat every 0.2 s in bars of three, whatever is played; none in a single frame."""
+
+    def decode(self, activations: object, times: np.ndarray) -> Annotations:
+        found = np.arange(0.1, times[-1], 0.2)
+        return Annotations(
+            beats=Beats(found, np.arange(len(found)) % 3 + 1),
+            tempo=300 if len(found) else None,
+        )
+
+
+@pytest.fixture
+def beat_preset(chord_preset: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Name of a preset that reads beats."""
+    chords = from_preset(chord_preset)
+    made = replace(chords, name="metronome", task=Metronome(ChordsConfig(), chords.labels))
+    monkeypatch.setattr(predict, "from_preset", {"metronome": made}.__getitem__)
+    return "metronome"
 
 
 @pytest.fixture
@@ -277,8 +298,10 @@ def test_what_a_preset_reads_is_known_beforehand(preset: Path, chord_preset: Pat
         def decode(self, activations: object, times: np.ndarray) -> Annotations:
             return Annotations(tempo=120)
 
+    beats = replace(chords, task=Metronome(ChordsConfig(), chords.labels))
+    assert predict.reads(beats) == "beats"
     odd = replace(chords, task=Tempo(ChordsConfig(), chords.labels))
-    with pytest.raises(UsageError, match=r"that reads tags or chords. .*, which reads tempo\."):
+    with pytest.raises(UsageError, match=r"reads tags or chords or beats. .*, which reads tempo\."):
         predict.reads(odd)
 
 
@@ -313,6 +336,137 @@ def test_bad_files_and_the_shortest_for_chords(
         "kmir: error: Expected an audio file or folder. "
         f"Received: {root / 'none.mp3'}, no such file.\n"
     )
+
+
+# === Beats ===
+
+
+def test_beats_on_the_terminal(
+    beat_preset: str, music: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = music / "tone.wav"
+    assert command.run(predict.main, [beat_preset, str(path)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        str(path),
+        "  300.0 BPM",
+        "  0.10  1.1",
+        "  0.30  1.2",
+        "  0.50  1.3",
+        "  0.70  2.1",
+        "  0.90  2.2",
+    ]
+    told = {}
+    for form in ("beats", "csv", "json", "labels"):
+        assert command.run(predict.main, [beat_preset, str(path), "--format", form]) == 0
+        told[form] = capsys.readouterr().out
+    assert told["beats"].splitlines()[3] == "0.700\t1"
+    assert told["csv"].splitlines()[4] == f"{path},0.700,1"
+    assert told["labels"].splitlines()[3] == "0.700000\t0.700000\t1"
+    (entry,) = json.loads(told["json"])
+    assert (entry["tempo"], entry["beats"][3]) == (300, {"time": 0.7, "position": 1})
+
+
+def test_files_of_beats_below_out(beat_preset: str, music: Path, tmp_path: Path) -> None:
+    out = tmp_path / "beats"
+    for form in ("beats", "labels"):
+        argv = [beat_preset, str(music), "--format", form, "--out", str(out)]
+        assert command.run(predict.main, argv) == 0
+    found = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.*"))
+    assert found == ["more/noise.beats", "more/noise.txt", "tone.beats", "tone.txt"]
+    problems: list[str] = []
+    beats = read_beats(out / "tone.beats", problems, "tone.beats")
+    assert beats is not None
+    np.testing.assert_allclose(beats.times, [0.1, 0.3, 0.5, 0.7, 0.9])
+    assert beats.positions.tolist() == [1, 2, 3, 1, 2]
+
+
+def test_audio_with_clicks(
+    beat_preset: str, music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time = np.arange(8 * 8000) / 8000
+    loud = np.stack([np.sin(2 * np.pi * 440 * time), np.zeros(len(time))], axis=1)
+    soundfile.write(music / "loud.wav", loud, 8000, subtype="PCM_24")
+    soundfile.write(music / "loud.flac", loud[:4000], 8000)
+    monkeypatch.setattr(predict, "BLOCK_SECONDS", 1)
+    out = tmp_path / "beats"
+    argv = [beat_preset, str(music), "--format", "csv", "--out", str(out), "--click"]
+    assert command.run(predict.main, argv) == 0
+    found = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.wav"))
+    assert found == [
+        "loud.flac_click.wav",
+        "loud.wav_click.wav",
+        "more/noise_click.wav",
+        "tone_click.wav",
+    ]
+    mix, rate = soundfile.read(out / "loud.wav_click.wav")
+    assert (rate, mix.shape) == (8000, loud.shape)
+    assert np.abs(mix).max() < 1
+    # The right channel was silent: clicks are heard from 0.1 s on, 0.2 s apart.
+    onsets = [0.1 + 0.2 * k for k in range(39)]
+    heard = np.abs(mix[:, 1]) > 1e-3
+    for onset in onsets:
+        first = round(onset * rate)
+        assert not heard[first - 400 : first].any()
+        assert heard[first : first + 40].any()
+    downbeat, beat = (np.abs(np.fft.rfft(mix[a : a + 800, 1])).argmax() for a in (800, 2400))
+    assert (downbeat, beat) == (200, 100)  # 10 Hz a bin
+    np.testing.assert_allclose(mix[:800], 0.6 * loud[:800], atol=1e-4)
+    mix, rate = soundfile.read(out / "more" / "noise_click.wav")
+    assert (rate, mix.shape[1]) == (44100, 2)
+
+
+@pytest.mark.parametrize(
+    ("who", "more", "line"),
+    [
+        (
+            "metronome",
+            ["--click"],
+            "Expected --out FOLDER with --click, for the audio. Received: none.",
+        ),
+        (
+            "metronome",
+            ["--click", "--out", "{music}"],
+            "Expected recordings that --click does not overwrite. Received: "
+            "{music}/tone_click.wav. Choose another folder for --out, or remove it.",
+        ),
+        (
+            "metronome",
+            ["--format", "labels"],
+            "Expected --out FOLDER, for labels holds one recording a file. Received: none, for 3 "
+            "recordings.",
+        ),
+        (
+            "metronome",
+            ["--format", "lab"],
+            "Expected --format as one of table, csv, json, beats, jams, labels for the beats that "
+            "metronome reads. Received: lab.",
+        ),
+    ],
+)
+def test_what_beats_are_not_asked_for(
+    beat_preset: str,
+    music: Path,
+    capsys: pytest.CaptureFixture[str],
+    who: str,
+    more: list[str],
+    line: str,
+) -> None:
+    shutil.copy(music / "tone.wav", music / "tone_click.wav")
+    words = [word.format(music=music) for word in more]
+    assert command.run(predict.main, [who, str(music), *words]) == 2
+    assert capsys.readouterr() == ("", f"kmir: error: {line.format(music=music)}\n")
+
+
+def test_clicks_are_for_beats(
+    chord_preset: Path, music: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = [str(chord_preset), str(music), "--click", "--out", str(tmp_path / "out")]
+    assert command.run(predict.main, argv) == 2
+    assert capsys.readouterr().err == (
+        f"kmir: error: Expected --click with a preset that reads beats. Received: {chord_preset}, "
+        "which reads chords. Leave it out.\n"
+    )
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_list_of_presets(capsys: pytest.CaptureFixture[str]) -> None:

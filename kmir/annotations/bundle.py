@@ -45,6 +45,19 @@ class Annotations:
         """Names of the fields that are not None."""
         return tuple(f.name for f in fields(self) if getattr(self, f.name) is not None)
 
+    def at_speed(self, speed: float) -> Annotations:
+        """What is known of the track when it is played `speed` times as fast, in the same key."""
+        return Annotations(
+            tags=self.tags,
+            chords=self.chords and Segments(self.chords.intervals / speed, self.chords.labels),
+            key=self.key and Segments(self.key.intervals / speed, self.key.labels),
+            beats=self.beats and Beats(self.beats.times / speed, self.beats.positions),
+            tempo=self.tempo and self.tempo * speed,
+            melody=self.melody and Pitch(self.melody.times / speed, self.melody.frequencies),
+            notes=self.notes
+            and Notes(self.notes.intervals / speed, self.notes.pitches, self.notes.velocities),
+        )
+
     def to_json(self) -> str:
         """Compact JSON text with sorted keys: equal annotations give equal text."""
         bundle: dict[str, object] = {}

@@ -6,57 +6,71 @@ Read and written by the library ``jams``, which is an extra: ``pip install kmir[
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import kmir
+from kmir.annotations.beats_file import Found, ordered_beats
+from kmir.annotations.bundle import Annotations
 from kmir.annotations.lab import Span, chord_segments
-from kmir.annotations.types import Segments, Tags
+from kmir.annotations.types import Beats, Segments, Tags
 from kmir.errors import AnnotationError, UsageError
 
-NAMESPACES = ("chord", "chord_harte")  # two names of Harte's syntax
+# Time, duration, value and confidence, as they stand in the file, in order of time.
+Entries = list[tuple[Any, Any, Any, Any]]
 
 
-def read_jams_chords(path: Path, problems: list[str], name: str) -> Segments | None:
-    """Chords of a JAMS file: those of its first chord annotation.
+def read_jams(path: Path, problems: list[str], name: str) -> Annotations | None:
+    """Chords, beats and tempo of a JAMS file, as far as it has them.
+
+    Of each, the first annotation counts. Where a beat has no value, its position is not known; of
+    several tempi, that of the highest confidence counts.
 
     Args:
         path: The file.
-        problems: What is wrong with the file is added, a line each; entries of the annotation are
+        problems: What is wrong with the file is added, a line each; entries of an annotation are
             counted from 0, in order of time.
         name: What the messages call the file: its path from the root of the data set.
 
     Returns:
-        Segments in order of time that don't overlap, with labels in Harte's syntax; None if there
-        was a problem.
+        Chords as segments in order of time that don't overlap, with labels in Harte's syntax;
+        beats; tempo. None if there was a problem.
 
     Raises:
         UsageError: If the library is not installed.
     """
     jams = _library()
     known = len(problems)
+    found: dict[str, tuple[str, Entries]] = {}
+    kinds = set()
     try:
-        annotations = jams.load(str(path), validate=False).annotations
-        found = next((a for a in annotations if a.namespace in NAMESPACES), None)
-        entries = None if found is None else [(e.time, e.duration, e.value) for e in found.data]
+        for annotation in jams.load(str(path), validate=False).annotations:
+            kinds.add(annotation.namespace)
+            field = NAMESPACES.get(annotation.namespace)
+            if field and field not in found:
+                rows = [(e.time, e.duration, e.value, e.confidence) for e in annotation.data]
+                found[field] = (annotation.namespace, rows)
     except OSError as error:
         problems.append(f"{name}: Expected a file to read. Received: {error.strerror}.")
         return None
     except (ValueError, TypeError, KeyError, AttributeError, jams.JamsError) as error:
         problems.append(f"{name}: Expected a JAMS file. Received: {error}. Export it again.")
         return None
-    if entries is None:
-        kinds = ", ".join(sorted({a.namespace for a in annotations})) or "none"
+    if not found:
         problems.append(
             f"{name}: Expected an annotation of namespace {' or '.join(NAMESPACES)}. Received: "
-            f"{kinds}. Add one, or remove the file."
+            f"{', '.join(sorted(kinds)) or 'none'}. Add one, or remove the file."
         )
         return None
-    spans = _spans(entries, problems, name)
-    if not spans and len(problems) > known:
-        return None
-    segments = chord_segments(spans, problems, name)
-    return segments if len(problems) == known else None
+    values = {
+        field: READERS[field](entries, problems, name, namespace)
+        for field, (namespace, entries) in found.items()
+    }
+    return Annotations(**values) if len(problems) == known else None
+
+
+# === Annotations → text ===
 
 
 def chords_to_jams(chords: Segments, *, duration: float, title: str = "") -> str:
@@ -75,7 +89,31 @@ def chords_to_jams(chords: Segments, *, duration: float, title: str = "") -> str
         {"time": float(start), "duration": float(end - start), "value": label}
         for (start, end), label in zip(chords.intervals, chords.labels, strict=True)
     ]
-    return _jams_text("chord", observations, duration, title)
+    return _jams_text({"chord": observations}, duration, title)
+
+
+def beats_to_jams(beats: Beats, tempo: float | None, *, duration: float, title: str = "") -> str:
+    """Text of a JAMS file with an annotation of beats, made by kmir, and one of the tempo.
+
+    Args:
+        beats: Their positions are the values; null where they are not known.
+        tempo: Beats per minute, for the whole recording; None leaves it out.
+        duration: Of the recording, seconds.
+        title: Of the recording.
+
+    Raises:
+        AnnotationError: If the duration is not above 0.
+        UsageError: If the library is not installed.
+    """
+    rows = zip(beats.times.tolist(), beats.positions.tolist(), strict=True)
+    observations = {
+        "beat": [{"time": time, "duration": 0.0, "value": place or None} for time, place in rows]
+    }
+    if tempo is not None:
+        # The namespace wants a confidence; the only tempo has all of it.
+        whole = {"time": 0.0, "duration": float(duration), "value": tempo, "confidence": 1.0}
+        observations["tempo"] = [whole]
+    return _jams_text(observations, duration, title)
 
 
 def tags_to_jams(tags: Tags, *, duration: float, title: str = "") -> str:
@@ -94,23 +132,23 @@ def tags_to_jams(tags: Tags, *, duration: float, title: str = "") -> str:
         {"time": 0.0, "duration": float(duration), "value": tag, "confidence": float(score)}
         for tag, score in zip(tags.labels, tags.scores, strict=True)
     ]
-    return _jams_text("tag_open", observations, duration, title)
+    return _jams_text({"tag_open": observations}, duration, title)
 
 
-def _jams_text(
-    namespace: str, observations: list[dict[str, Any]], duration: float, title: str
-) -> str:
-    """Text of a JAMS file with one annotation."""
+def _jams_text(observations: dict[str, list[dict[str, Any]]], duration: float, title: str) -> str:
+    """Text of a JAMS file with an annotation of each namespace."""
     if not 0 < duration < math.inf:
         raise AnnotationError(f"Expected a duration above 0. Received: {duration}.")
     jams = _library()
-    annotation = jams.Annotation(namespace, time=0.0, duration=float(duration))
-    annotation.annotation_metadata = jams.AnnotationMetadata(
-        annotation_tools=f"kmir {kmir.__version__}", data_source="program"
-    )
-    for observation in observations:
-        annotation.append(**observation)
-    jam = jams.JAMS(annotations=[annotation])
+    jam = jams.JAMS()
+    for namespace, entries in observations.items():
+        annotation = jams.Annotation(namespace, time=0.0, duration=float(duration))
+        annotation.annotation_metadata = jams.AnnotationMetadata(
+            annotation_tools=f"kmir {kmir.__version__}", data_source="program"
+        )
+        for entry in entries:
+            annotation.append(**entry)
+        jam.annotations.append(annotation)
     jam.file_metadata.duration = float(duration)
     jam.file_metadata.title = title
     jam.validate()
@@ -118,11 +156,15 @@ def _jams_text(
     return f"{text}\n"
 
 
-def _spans(entries: list[tuple[Any, Any, Any]], problems: list[str], name: str) -> list[Span]:
-    """Entries of a chord annotation whose times are numbers and whose values are texts."""
+# === Entries → annotations ===
+
+
+def _chords(entries: Entries, problems: list[str], name: str, namespace: str) -> Segments | None:
+    """Chords of entries whose times are numbers and whose values are texts."""
+    known = len(problems)
     spans = []
-    for index, (time, duration, value) in enumerate(entries):
-        numbers = [number for number in (time, duration) if _is_time(number)]
+    for index, (time, duration, value, _) in enumerate(entries):
+        numbers = [number for number in (time, duration) if _is_number(number)]
         if len(numbers) < 2 or not isinstance(value, str):
             problems.append(
                 f"{name}[{index}]: Expected time and duration in seconds and a label. Received: "
@@ -130,11 +172,63 @@ def _spans(entries: list[tuple[Any, Any, Any]], problems: list[str], name: str) 
             )
             continue
         spans.append(Span(f"{name}[{index}]", float(time), float(time + duration), value))
-    return spans
+    if not spans and len(problems) > known:
+        return None
+    return chord_segments(spans, problems, name)
 
 
-def _is_time(number: Any) -> bool:
-    return isinstance(number, int | float) and math.isfinite(number)
+def _beats(entries: Entries, problems: list[str], name: str, namespace: str) -> Beats | None:
+    found = []
+    for index, (time, _, value, _) in enumerate(entries):
+        place = f"{name}:{namespace}[{index}]"
+        position = value.get("position") if isinstance(value, dict) else value
+        fault = ""
+        if not _is_number(time) or not (position is None or _is_number(position)):
+            fault = (
+                "Expected seconds and a position in the bar or null. Received: "
+                f"{time}, {position}. Correct the entry."
+            )
+        known = None if position is None else _number(position)
+        found.append(Found(place, _number(time), known, fault))
+    return ordered_beats(found, problems)
+
+
+def _tempo(entries: Entries, problems: list[str], name: str, namespace: str) -> float | None:
+    wrong = [
+        f"{name}:{namespace}[{index}]: Expected a tempo above 0. Received: {value}. "
+        "Correct the entry."
+        for index, (_, _, value, _) in enumerate(entries)
+        if not _is_number(value) or value <= 0
+    ]
+    if not entries:
+        wrong = [f"{name}:{namespace}: Expected a tempo. Received: none. Remove the annotation."]
+    problems += wrong
+    if wrong:
+        return None
+    return float(max(entries, key=lambda entry: entry[3] if _is_number(entry[3]) else 0)[2])
+
+
+# Namespaces that are read, and the fields of `Annotations` that they hold.
+NAMESPACES = {
+    "chord": "chords",
+    "chord_harte": "chords",
+    "beat": "beats",
+    "beat_position": "beats",
+    "tempo": "tempo",
+}
+READERS: dict[str, Callable[[Entries, list[str], str, str], Any]] = {
+    "chords": _chords,
+    "beats": _beats,
+    "tempo": _tempo,
+}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _number(value: Any) -> float:
+    return float(value) if _is_number(value) else math.nan
 
 
 def _library() -> Any:

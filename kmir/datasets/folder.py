@@ -1,4 +1,4 @@
-"""A folder of your own: audio with a ``tags.csv``, with chords beside it, or in class folders.
+"""A folder of your own: audio with a ``tags.csv``, chords or beats beside it, or class folders.
 
 With a table, audio lies anywhere below the folder and ``tags.csv`` stands at its top::
 
@@ -13,16 +13,17 @@ an empty cell is a statement too: none of the tags hold. ``split`` (``train``, `
 files are cut from) may be left out. Splits never part a group: a track without a split goes where
 the rest of its group goes. The table is UTF-8, with commas; audio that it doesn't list is ignored.
 
-Chords lie beside the audio, under its name, as ``.lab`` (start, end in seconds, and a chord in
-Harte's syntax in each line; see `kmir.annotations.lab`) or as JAMS::
+Chords and beats lie beside the audio, under its name: chords as ``.lab`` (start, end in seconds,
+and a chord in Harte's syntax in each line; see `kmir.annotations.lab`), beats as ``.beats``
+(seconds and, if known, the place in the bar; see `kmir.annotations.beats_file`), or all as JAMS::
 
     my_songs/
-        one.mp3  one.lab
+        one.mp3  one.lab  one.beats
         live/two.flac  live/two.jams        or live/two.flac.jams
 
-With a table, its files have tags and chords both; where no line of it has a tag, it is there for
-splits and groups. Without one, files with chords are the data set, each its own group, and audio
-without chords is ignored.
+The tempo follows from the beats where no JAMS file tells it. With a table, its files have tags and
+chords and beats; where no line of it has a tag, it is there for splits and groups. Without one,
+files with chords or beats are the data set, each its own group, and audio without is ignored.
 
 With neither, the first folder on the way to a file is its one tag, as in GTZAN::
 
@@ -39,13 +40,12 @@ from __future__ import annotations
 import logging
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from kmir.annotations import Annotations, Segments, Tags
-from kmir.annotations.jams_file import read_jams_chords
-from kmir.annotations.lab import read_chords
+from kmir.annotations import Annotations, Tags
+from kmir.annotations.beside import READERS, files_beside, read_beside
 from kmir.datasets.table import NEEDED, TABLE, Row, group_splits, read_table
 from kmir.datasets.track import Track
 from kmir.errors import DatasetError, listed
@@ -53,8 +53,6 @@ from kmir.features.audio import AUDIO_SUFFIXES, find_audio
 
 BIBTEX = ""
 LICENSE = "As the audio and the annotations that you put there."
-
-READERS = {".lab": read_chords, ".jams": read_jams_chords}
 
 log = logging.getLogger("kmir")
 
@@ -82,7 +80,7 @@ def tracks(root: Path) -> Iterator[Track]:
     elif not audio:
         raise DatasetError(f"Expected audio files in '{root}'. Received: a folder without any.")
     else:
-        read = _from_chords if _has_chords(root, audio) else _from_folders
+        read = _from_annotated if _is_annotated(root, audio) else _from_folders
     problems: list[str] = []
     found = read(root, audio, problems)
     if problems:
@@ -90,24 +88,22 @@ def tracks(root: Path) -> Iterator[Track]:
     return iter(found)
 
 
-# === Chords beside the audio ===
+# === Chords and beats beside the audio ===
 
 
-def _from_chords(root: Path, audio: dict[str, Path], problems: list[str]) -> list[Track]:
-    chords = _chords(root, audio.values(), problems)
-    without = [name for name, path in audio.items() if not _chord_files(path)]
+def _from_annotated(root: Path, audio: dict[str, Path], problems: list[str]) -> list[Track]:
+    known = read_beside(root, audio.values(), problems)
+    without = [name for name, path in audio.items() if not files_beside(path)]
     if without and not problems:
-        log.info("%d audio files without chords, ignored: %s …", len(without), without[0])
-    return [
-        Track(name, Annotations(chords=chords[path]), audio=path)
-        for name, path in audio.items()
-        if path in chords
-    ]
+        log.info(
+            "%d audio files without %s, ignored: %s …", len(without), _kinds(known), without[0]
+        )
+    return [Track(name, known[path], audio=path) for name, path in audio.items() if path in known]
 
 
-def _has_chords(root: Path, audio: dict[str, Path]) -> bool:
-    """Whether there is audio with chords beside it; chords that all lie elsewhere are an error."""
-    if any(_chord_files(path) for path in audio.values()):
+def _is_annotated(root: Path, audio: dict[str, Path]) -> bool:
+    """Whether there is audio with chords or beats beside it; if all lie elsewhere, an error."""
+    if any(files_beside(path) for path in audio.values()):
         return True
     stray = sorted(
         name
@@ -115,43 +111,19 @@ def _has_chords(root: Path, audio: dict[str, Path]) -> bool:
         if path.suffix in READERS and "/." not in f"/{(name := path.relative_to(root).as_posix())}"
     )
     if stray:
+        suffix = Path(stray[0]).suffix
         raise DatasetError(
-            f"Expected chords beside the audio and under its name, song.lab beside song.mp3, in "
-            f"'{root}'. Received: {len(stray)} elsewhere, such as '{stray[0]}'. Move them there."
+            f"Expected {READERS[suffix][0]} beside the audio and under its name, song{suffix} "
+            f"beside song.mp3, in '{root}'. Received: {len(stray)} elsewhere, such as "
+            f"'{stray[0]}'. Move them there."
         )
     return False
 
 
-def _chord_files(path: Path) -> list[Path]:
-    """What can hold the chords of an audio file: ``song.lab`` or ``song.mp3.lab``, or JAMS."""
-    names = [name for suffix in READERS for name in (path.stem + suffix, path.name + suffix)]
-    return [path.with_name(name) for name in names if path.with_name(name).is_file()]
-
-
-def _chords(root: Path, audio: Iterable[Path], problems: list[str]) -> dict[Path, Segments]:
-    """Chords by audio file, of those files that have some."""
-    chords: dict[Path, Segments] = {}
-    users: dict[Path, str] = {}
-    for path in audio:
-        files = _chord_files(path)
-        names = [file.relative_to(root).as_posix() for file in files]
-        song = path.relative_to(root).as_posix()
-        if len(files) > 1:
-            problems.append(
-                f"{song}: Expected one file with its chords. Received: {', '.join(names)}. "
-                "Remove the others."
-            )
-        elif files and files[0] in users:
-            problems.append(
-                f"{names[0]}: Expected chords of one recording. Received: {users[files[0]]} and "
-                f"{song} beside it. Remove one, or name the chords {path.name}{files[0].suffix}."
-            )
-        elif files:
-            users[files[0]] = song
-            segments = READERS[files[0].suffix](files[0], problems, names[0])
-            if segments is not None:
-                chords[path] = segments
-    return chords
+def _kinds(known: Mapping[Path, Annotations]) -> str:
+    """What of chords and beats there is, as the messages call it."""
+    fields = {field for annotations in known.values() for field in annotations.known}
+    return " or ".join(field for field in ("chords", "beats") if field in fields) or "annotations"
 
 
 # === One folder for each class ===
@@ -162,8 +134,8 @@ def _from_folders(root: Path, audio: dict[str, Path], problems: list[str]) -> li
     if not classes:
         raise DatasetError(
             f"Expected a {TABLE} or one sub-folder for each class in '{root}'. Received: a folder "
-            f"with audio and no tags. Write a {TABLE} with the columns {','.join(NEEDED)}; or, for "
-            "chords, put song.lab beside song.mp3."
+            f"with audio and no tags. Write a {TABLE} with the columns {','.join(NEEDED)}; or put "
+            "song.lab, for chords, or song.beats beside song.mp3."
         )
     if len(classes) == 1:
         (only,) = classes
@@ -205,16 +177,16 @@ def _from_table(root: Path, audio: dict[str, Path], problems: list[str]) -> list
             first[name] = row.line
             kept.append(replace(row, file=name))
     splits = group_splits(rows, problems)
-    chords = _chords(root, [root / row.file for row in kept], problems)
+    known = read_beside(root, [root / row.file for row in kept], problems)
     tagged = any(row.tags for row in rows)
-    if not problems and not tagged and not chords:
+    if not problems and not tagged and not known:
         problems.append(f"{TABLE}: Expected a tag for at least one file. Received: none.")
     elif not problems and not tagged:
         problems += [
-            f"{TABLE}:{row.line}: Expected tags, or chords beside '{row.file}'. Received: neither. "
-            "Take it out of the table."
+            f"{TABLE}:{row.line}: Expected tags, or {_kinds(known)} beside '{row.file}'. Received: "
+            "neither. Take it out of the table."
             for row in kept
-            if root / row.file not in chords
+            if root / row.file not in known
         ]
     unlisted = [name for name in audio if name not in first]
     if unlisted and not problems:
@@ -222,7 +194,9 @@ def _from_table(root: Path, audio: dict[str, Path], problems: list[str]) -> list
     return [
         Track(
             row.file,
-            Annotations(Tags(row.tags) if tagged else None, chords.get(root / row.file)),
+            replace(
+                known.get(root / row.file, Annotations()), tags=Tags(row.tags) if tagged else None
+            ),
             audio=root / row.file,
             group=row.group,
             split=row.split or splits.get(row.group),

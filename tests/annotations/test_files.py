@@ -1,4 +1,4 @@
-"""Tags and chords as tables, CSV, JSON, `.lab` and JAMS."""
+"""Tags, chords and beats as tables, CSV, JSON, `.lab`, `.beats`, JAMS and Audacity's labels."""
 
 # Lists are taken where arrays are declared, and that is what is tested here.
 # mypy: disable-error-code="arg-type"
@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kmir.annotations import Annotations, Segments, Tags
-from kmir.annotations.files import FORMATS, Recording
-from kmir.annotations.jams_file import read_jams_chords
+from kmir.annotations import Annotations, Beats, Segments, Tags
+from kmir.annotations.beats_file import read_beats
+from kmir.annotations.files import FORMATS, SUFFIXES
+from kmir.annotations.jams_file import read_jams
 from kmir.annotations.lab import read_chords
+from kmir.annotations.recording import Recording
 from kmir.errors import AnnotationError
 
 
@@ -32,6 +34,13 @@ PLAYED = [
     recording("a, b.mp3", Annotations(chords=CHORDS)),
     recording("long/c.wav", Annotations(chords=Segments([(99.5, 100)], ("F#:maj",)))),
     recording("d.wav", Annotations(chords=Segments(np.empty((0, 2)), ()))),
+]
+BEATS = Beats([0.5, 1.0014, 1.4996, 2, 12.3456789], [4, 1, 2, 3, 1])
+COUNTED = [
+    recording("a, b.mp3", Annotations(beats=BEATS, tempo=119.876)),
+    recording("c.wav", Annotations(beats=Beats([0.25, 0.75]))),
+    recording("d.wav", Annotations(beats=Beats([1, 2, 3], [0, 1, 0]))),
+    recording("e.wav", Annotations(beats=Beats([]))),
 ]
 
 
@@ -141,7 +150,8 @@ def test_lab_and_jams_are_read_again(tmp_path: Path) -> None:
     back = [read_chords(tmp_path / "a.lab", problems, "a.lab")]
     pytest.importorskip("jams")
     (tmp_path / "a.jams").write_text(chords("jams", PLAYED[:1]))
-    back.append(read_jams_chords(tmp_path / "a.jams", problems, "a.jams"))
+    found = read_jams(tmp_path / "a.jams", problems, "a.jams")
+    back.append(found and found.chords)
     assert problems == []
     for segments in back:
         assert segments is not None
@@ -151,6 +161,85 @@ def test_lab_and_jams_are_read_again(tmp_path: Path) -> None:
     assert (metadata["title"], metadata["duration"]) == ("a, b", 12.5)
 
 
+# === Beats ===
+
+
+def beats(form: str, recordings: list[Recording]) -> str:
+    return FORMATS["beats"][form].write(recordings)
+
+
+def test_table_of_beats_counts_bars() -> None:
+    assert beats("table", COUNTED) == (
+        "a, b.mp3\n"
+        "  119.9 BPM\n"
+        "   0.50  0.4\n"
+        "   1.00  1.1\n"
+        "   1.50  1.2\n"
+        "   2.00  1.3\n"
+        "  12.35  2.1\n"
+        "c.wav\n"
+        "  0.25\n"
+        "  0.75\n"
+        "d.wav\n"
+        "  1.00\n"
+        "  2.00  1.1\n"
+        "  3.00\n"
+        "e.wav\n"
+        "  no beats\n"
+    )
+
+
+def test_csv_has_a_row_for_each_beat() -> None:
+    assert beats("csv", COUNTED).splitlines() == [
+        "file,time,position",
+        '"a, b.mp3",0.500,4',
+        '"a, b.mp3",1.001,1',
+        '"a, b.mp3",1.500,2',
+        '"a, b.mp3",2.000,3',
+        '"a, b.mp3",12.346,1',
+        "c.wav,0.250,",
+        "c.wav,0.750,",
+        "d.wav,1.000,",
+        "d.wav,2.000,1",
+        "d.wav,3.000,",
+    ]
+
+
+def test_json_of_beats() -> None:
+    first, second, third, fourth = json.loads(beats("json", COUNTED))
+    assert (first["file"], first["tempo"]) == ("a, b.mp3", 119.88)
+    assert first["beats"][:2] == [{"time": 0.5, "position": 4}, {"time": 1.001, "position": 1}]
+    assert second["tempo"] is None
+    assert second["beats"][1] == {"time": 0.75, "position": None}
+    assert [row["position"] for row in third["beats"]] == [None, 1, None]
+    assert fourth == {"file": "e.wav", "tempo": None, "beats": []}
+
+
+def test_beats_and_jams_are_read_again(tmp_path: Path) -> None:
+    problems: list[str] = []
+    (tmp_path / "a.beats").write_text(beats("beats", COUNTED[:1]))
+    back = [read_beats(tmp_path / "a.beats", problems, "a.beats")]
+    pytest.importorskip("jams")
+    (tmp_path / "a.jams").write_text(beats("jams", COUNTED[:1]))
+    found = read_jams(tmp_path / "a.jams", problems, "a.jams")
+    assert problems == []
+    assert found is not None
+    assert found.tempo == 119.876
+    for read in (*back, found.beats):
+        assert read is not None
+        np.testing.assert_allclose(read.times, BEATS.times, atol=5.1e-4)
+        assert read.positions.tolist() == BEATS.positions.tolist()
+
+
+def test_labels_for_audacity() -> None:
+    assert beats("labels", COUNTED[:1]).splitlines()[1:3] == [
+        "1.001400\t1.001400\t1",
+        "1.499600\t1.499600\t2",
+    ]
+    assert beats("labels", COUNTED[1:2]) == "0.250000\t0.250000\t\n0.750000\t0.750000\t\n"
+    assert beats("labels", COUNTED[3:]) == ""
+
+
 # === What must be known ===
 
 KIND_AND_FORMAT = [(kind, name) for kind, formats in FORMATS.items() for name in formats]
@@ -158,6 +247,7 @@ KIND_AND_FORMAT = [(kind, name) for kind, formats in FORMATS.items() for name in
 
 def test_kinds_are_fields_of_annotations() -> None:
     assert FORMATS.keys() <= {field.name for field in fields(Annotations)}
+    assert SUFFIXES.keys() <= {name for _, name in KIND_AND_FORMAT}
 
 
 @pytest.mark.parametrize(("kind", "name"), KIND_AND_FORMAT)

@@ -226,6 +226,59 @@ def test_listed_file_with_neither_tags_nor_chords(tmp_path):
     )
 
 
+# === Beats ===
+
+
+def test_beats_beside_the_audio(tmp_path, caplog):
+    _audio(tmp_path, "one.wav", "live/two.wav", "extra.wav")
+    _chords(tmp_path, one_beats="0.5\t4\n1.0\t1\n1.5\t2\n", live__two_beats="0.25\n2.25\n")
+    with caplog.at_level(logging.INFO, "kmir"):
+        two, one = tracks(tmp_path)
+    assert "1 audio files without beats, ignored: extra.wav …" in caplog.text
+    assert (one.id, one.audio, one.group) == ("one.wav", tmp_path / "one.wav", "one.wav")
+    assert one.annotations.known == ("beats", "tempo")
+    assert one.annotations.beats.positions.tolist() == [4, 1, 2]
+    assert one.annotations.tempo == 120
+    assert two.annotations.beats.times.tolist() == [0.25, 2.25]
+    assert two.annotations.beats.positions.tolist() == [0, 0]
+
+
+def test_table_chords_and_beats_together(tmp_path, caplog):
+    _audio(tmp_path, "a.wav", "b.wav", "c.wav")
+    _chords(tmp_path, a_lab="0 1 C\n", a_beats="1 1\n2 2\n", b_beats="3\n")
+    with caplog.at_level(logging.INFO, "kmir"):
+        assert [t.annotations.known for t in tracks(tmp_path)] == [
+            ("chords", "beats", "tempo"),
+            ("beats",),
+        ]
+    assert "1 audio files without chords or beats, ignored: c.wav …" in caplog.text
+    _table(tmp_path, "file,tags,split\na.wav,rock,train\nc.wav,,test\n")
+    a, c = tracks(tmp_path)
+    assert a.annotations.known == ("tags", "chords", "beats", "tempo")
+    assert (c.annotations.known, c.split) == (("tags",), "test")
+    _table(tmp_path, "file,tags\na.wav,\nb.wav,\nc.wav,\n")
+    assert "tags.csv:4: Expected tags, or chords or beats beside 'c.wav'." in _message(tmp_path)
+
+
+def test_problems_of_beats_are_listed_with_their_line(tmp_path):
+    _audio(tmp_path, "a.wav", "b.wav")
+    _chords(tmp_path, a_beats="1 1\n2 3\n", b_beats="x\n")
+    first, *lines = _message(tmp_path).splitlines()
+    assert first == f"2 problems in '{tmp_path}':"
+    assert lines[0].startswith("  a.beats:2: Expected position 1 or 2 after 1 before it.")
+    assert lines[1].startswith("  b.beats:1: Expected seconds and, if it is known, a position")
+
+
+def test_beats_that_lie_elsewhere(tmp_path):
+    _audio(tmp_path, "audio/a.wav", "audio/b.wav")
+    (tmp_path / "beats").mkdir()
+    _chords(tmp_path, beats__a_beats="1\n")
+    assert _message(tmp_path) == (
+        "Expected beats beside the audio and under its name, song.beats beside song.mp3, in "
+        f"'{tmp_path}'. Received: 1 elsewhere, such as 'beats/a.beats'. Move them there."
+    )
+
+
 # === What must fail ===
 
 
