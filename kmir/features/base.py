@@ -16,6 +16,7 @@ from numpy.typing import DTypeLike
 
 from kmir.errors import AudioError, RecordError, UsageError, nearest
 from kmir.features import audio
+from kmir.features.live import LiveFeature
 from kmir.lookup import find_class
 
 SILENT = 1e-5  # a peak below -100 dB of full scale: less than the last bit of 16
@@ -33,10 +34,13 @@ class Feature(abc.ABC):
         hop_length: Samples from frame to frame, where the feature has frames of even distance.
         first_pitch_class: Of chroma, what the first of each twelve bins stands for, C = 0; None for
             features that are not chroma.
+        refuses_silence: Whether a file in which nothing sounds is an error; not where silence has
+            an answer, such as no beats.
     """
 
     name: ClassVar[str]
     first_pitch_class: ClassVar[int | None] = None
+    refuses_silence: ClassVar[bool] = True
     sample_rate: int
     hop_length: int
 
@@ -105,7 +109,8 @@ class Feature(abc.ABC):
             ``(frames, *shape)``.
 
         Raises:
-            AudioError: If the file can't be read, or nothing sounds in it.
+            AudioError: If the file can't be read, or nothing sounds in it where the feature
+                refuses silence.
         """
         loudest = 0.0
 
@@ -117,12 +122,23 @@ class Feature(abc.ABC):
 
         expected = int(audio.duration(path) * self.sample_rate)
         features = self.from_blocks(heard(), expected, dtype)
-        if loudest < SILENT:
+        if self.refuses_silence and loudest < SILENT:
             raise AudioError(
                 f"Expected audio in which something sounds. Received: {path}, which is silent; "
                 "leave it out or record it again."
             )
         return features
+
+    def live(self) -> LiveFeature:
+        """The feature for samples that are just arriving; one object for one recording.
+
+        Raises:
+            UsageError: If the feature can't be told before the recording has ended.
+        """
+        raise UsageError(
+            f"Expected a feature that can be told while samples arrive. Received: {self.name}; "
+            "take log_frequency, or read the whole recording."
+        )
 
     def frames(self, seconds: float) -> int:
         """Number of frames that cover a duration: 29.12 s at 12 kHz, hop 256 → 1366."""
@@ -133,7 +149,10 @@ class Feature(abc.ABC):
     @property
     def config(self) -> dict[str, Any]:
         """The feature as plain JSON values, `name` included."""
-        return {"name": self.name} | dataclasses.asdict(self)  # type: ignore[call-overload]
+        values: dict[str, Any] = dataclasses.asdict(self)  # type: ignore[call-overload]
+        # As JSON gives them back: what is stored is compared with what is asked for.
+        plain = {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
+        return {"name": self.name} | plain
 
     @property
     def fingerprint(self) -> str:
@@ -143,16 +162,18 @@ class Feature(abc.ABC):
 
 
 def settle(feature: Feature) -> None:
-    """Make numbers of a feature's fields plain: 33 and 33.0 Hz are to have one fingerprint.
+    """Make a feature's fields plain: 33 and 33.0 Hz, lists and tuples are to have one fingerprint.
 
     Raises:
-        UsageError: If one is not a number.
+        UsageError: If one is not a number, or not numbers.
     """
     for field in dataclasses.fields(feature):  # type: ignore[arg-type]
         value: Any = getattr(feature, field.name)
         try:
             if field.type == "int":
                 value = operator.index(value)
+            elif field.type == "tuple[int, ...]":
+                value = tuple(operator.index(number) for number in value)
             elif str(field.type).startswith("float") and value is not None:
                 value = float(value)
         except (TypeError, ValueError):
