@@ -22,7 +22,7 @@ install: .venv/installed
 	@touch $@
 
 debian:
-	$$(command -v sudo) apt-get install --yes fluidsynth fluid-soundfont-gm timgm6mb-soundfont
+	$$(command -v sudo) apt-get install --yes fluidsynth fluid-soundfont-gm timgm6mb-soundfont opl3-soundfont
 
 demo: install
 	$(BIN)/python -m kmir.train zoo.dense_baseline --workdir $(RUNS)/demo-dense

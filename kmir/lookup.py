@@ -27,8 +27,8 @@ ROOMS = {
 FURNITURE: dict[str, set[str]] = {
     "model": {"studies"},
     "task": {"base", "augment", "stream"},
-    "data set": {"track", "recordings", "table"},
-    "feature": {"base", "audio", "decoding", "framing", "note_activation"},
+    "data set": {"track", "recordings", "table", "groove_table"},
+    "feature": {"base", "audio", "decoding", "framing", "live", "note_activation"},
     "study": set(),
 }
 

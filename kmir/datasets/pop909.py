@@ -28,15 +28,18 @@ downbeat are counted backwards. ``tempo`` is 60 over the median distance of beat
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from kmir.annotations import Annotations, Beats
 from kmir.annotations.lab import read_chords, read_text, seconds
+from kmir.datasets.groove_table import read_performances
 from kmir.datasets.track import Track
 from kmir.errors import DatasetError, UsageError, listed, nearest
+from kmir.synthesis.band import BASSES, GUITARS, KITS, Band, Groove
 from kmir.synthesis.midi import Rendering, find_soundfonts
 
 BIBTEX = """\
@@ -53,7 +56,7 @@ LICENSE = "MIT, Music X Lab 2020: files and annotations. The sound is as free as
 
 CHORDS, BEATS = "chord_midi.txt", "beat_midi.txt"
 MELODY, BRIDGE, PIANO = range(3)  # channels of the MIDI files
-PROGRAMS = ("piano", "random")
+PROGRAMS = ("piano", "random", "mixed")
 # General MIDI, from 0: sounds that hold a tune, and sounds that play chords. Left out are drums,
 # effects, and basses, which would put what a right hand plays under the chord's bass.
 TUNES = (
@@ -65,6 +68,10 @@ TUNES = (
     *range(104, 112),
 )
 HARMONIES = (*range(8), 11, *range(16, 29), 46, *range(48, 55), 62, 63, *range(88, 96))  # fmt: skip
+Programs = tuple[tuple[int, int], ...]
+
+TEMPI = (60.0, 190.0)  # bpm that stretched songs are spread over
+CLOSE = 1.35  # a drummer's tempo and a song's differ by this factor at most, where there is choice
 
 
 def tracks(
@@ -74,8 +81,15 @@ def tracks(
     programs: str = "piano",
     melody: bool = True,
     detune: float = 0.0,
+    speed: float = 1.0,
+    groove: str = "",
+    band: float = 0.5,
+    band_speed: float = 1.0,
     renditions: int = 1,
     gain: float = 0.5,
+    gain_db: float = 0.0,
+    drive: float = 0.0,
+    sample_rate: int = 44100,
     seed: int = 0,
 ) -> Iterator[Track]:
     """Songs of POP909, by number; their audio is made when it is needed.
@@ -85,11 +99,24 @@ def tracks(
             be missing.
         soundfonts: General MIDI soundfonts, separated by commas; each rendition draws one. By
             default one that the system has installed.
-        programs: ``"piano"``, as the files say, or ``"random"``: each track draws an instrument.
+        programs: ``"piano"``, as the files say, ``"random"``: each track draws an instrument, or
+            ``"mixed"``: one or the other.
         melody: Whether the track MELODY is heard; the chords rest on BRIDGE and PIANO too.
         detune: Renditions are tuned up to this many cents higher or lower, 0 to 100.
+        speed: Largest factor by which a song is played faster or slower, from 1. Exact, since it
+            is the notes that move.
+        groove: Folder of Groove MIDI: songs in 4/4 are joined by its drummers, and by a bass and a
+            rhythm guitar that play the chords. Not, if empty.
+        band: Share of the renditions that a band joins, 0 to 1.
+        band_speed: As `speed`, for those that a band joins; their tempi are spread evenly over 60
+            to 190 bpm as far as it reaches, since it is the drums that tell how fast they are. A
+            ballad alone at twice its tempo is a ballad whose beats are halved.
         renditions: How often each song is played, from 1, each time with other draws.
         gain: Level, above 0.
+        gain_db: Renditions are up to this much louder or softer, decibels from 0.
+        drive: Renditions with a band saturate like a loud production, driven up to this far; 0:
+            they don't.
+        sample_rate: Of the audio, Hz.
         seed: Of all draws, from 0. A rendition is the same whatever the other songs.
 
     Returns:
@@ -103,6 +130,12 @@ def tracks(
     for name, valid, expected, value in (
         ("programs", programs in PROGRAMS, f"as one of {PROGRAMS}", programs),
         ("detune", 0 <= detune <= 100, "from 0 to 100 cents", detune),
+        ("speed", 1 <= speed <= 4, "from 1 to 4", speed),
+        ("band", 0 <= band <= 1, "from 0 to 1", band),
+        ("band_speed", 1 <= band_speed <= 4, "from 1 to 4", band_speed),
+        ("gain_db", 0 <= gain_db <= 60, "from 0 to 60 dB", gain_db),
+        ("drive", 0 <= drive <= 100, "from 0 to 100", drive),
+        ("sample_rate", 8000 <= sample_rate <= 96000, "from 8000 to 96000 Hz", sample_rate),
         ("renditions", renditions >= 1, "from 1", renditions),
         ("gain", 0 < gain < math.inf, "above 0", gain),
         ("seed", seed >= 0, "from 0", seed),
@@ -112,29 +145,86 @@ def tracks(
             raise UsageError(f"Expected {name} {expected}. Received: {value!r}.{offer}")
     songs = _songs(Path(root))
     fonts = find_soundfonts(soundfonts)
+    grooves = drum_grooves(Path(groove).expanduser()) if groove else []
 
-    def rendition(midi: Path, annotations: Annotations, index: int) -> Track:
+    def rendition(midi: Path, known: Annotations, index: int) -> Track:
         rng = np.random.default_rng([seed, int(midi.stem), index])
         # All are drawn, whether they are used or not: one option doesn't change another's draws.
         font = fonts[int(rng.integers(len(fonts)))]
         cents = float(rng.uniform(-1, 1)) * detune
         tune, bridge, harmony = (int(rng.choice(those)) for those in (TUNES, TUNES, HARMONIES))
-        drawn = ((MELODY, tune), (BRIDGE, bridge), (PIANO, harmony))
+        level = gain * 10 ** (float(rng.uniform(-1, 1)) * gain_db / 20)
+        joined, chance, driven = rng.random(3)
+        alone = not grooves or joined >= band
+        factor = speed ** float(rng.uniform(-1, 1))
+        if not alone:
+            factor = _band_speed(known.tempo, band_speed, rng)
+        drawn: Programs = ((MELODY, tune), (BRIDGE, bridge), (PIANO, harmony))
+        if programs == "piano" or (programs == "mixed" and chance < 0.5):
+            drawn = ()
+        muted = () if melody else (MELODY,)
+        arrange: Band | None = None
+        if not alone:
+            arrange = replace(_band(grooves, known, factor, rng), programs=drawn, muted=muted)
+        elif factor != 1:
+            arrange = Band(factor, drawn, muted)
         return Track(
             midi.stem if index == 0 else f"{midi.stem}-{index + 1}",
-            annotations,
+            known if factor == 1 else known.at_speed(factor),
             render=Rendering(
                 midi,
                 font,
-                programs=drawn if programs == "random" else (),
-                muted=() if melody else (MELODY,),
+                programs=() if arrange else drawn,
+                muted=() if arrange else muted,
                 detune=cents,
-                gain=gain,
+                gain=level,
+                sample_rate=sample_rate,
+                arrange=arrange,
+                drive=drive * float(driven) if arrange and arrange.groove else 0.0,
             ),
             group=midi.stem,
         )
 
     return (rendition(*song, index) for song in songs for index in range(renditions))
+
+
+def drum_grooves(root: Path) -> list[Groove]:
+    """Drum performances in 4/4 of Groove MIDI, in the order of its table.
+
+    Raises:
+        DatasetError: If the folder is not that of Groove MIDI; the message lists all that is wrong.
+    """
+    problems: list[str] = []
+    home, rows = read_performances(root, ("beat",), problems)
+    if problems:
+        raise DatasetError(listed(home, problems))
+    return [Groove(row.midi, row.bpm) for row in rows if row.metre == (4, 1.0)]
+
+
+def _band_speed(tempo: float | None, limit: float, rng: np.random.Generator) -> float:
+    """Factor that takes a song to a tempo drawn from `TEMPI`, as far as it may."""
+    low, high = np.log(TEMPI)
+    wanted = math.exp(rng.uniform(low, high))
+    return 1.0 if tempo is None else float(np.clip(wanted / tempo, 1 / limit, limit))
+
+
+def _band(
+    grooves: Sequence[Groove], known: Annotations, speed: float, rng: np.random.Generator
+) -> Band:
+    """Who joins a song: a drummer of about its tempo, a bass and a guitar more often than not."""
+    tempo = (known.tempo or 100.0) * speed
+    distance = np.array([abs(math.log(tempo / groove.bpm)) for groove in grooves])
+    near = np.flatnonzero(distance <= max(math.log(CLOSE), np.sort(distance)[:20][-1]))
+    return Band(
+        speed,
+        seed=int(rng.integers(2**31)),
+        beats=known.beats,
+        chords=known.chords,
+        groove=grooves[int(rng.choice(near))],
+        kit=int(rng.choice(KITS)),
+        bass=int(rng.choice(BASSES)) if rng.random() < 0.8 else None,
+        guitar=int(rng.choice(GUITARS)) if rng.random() < 0.7 else None,
+    )
 
 
 def _songs(root: Path) -> list[tuple[Path, Annotations]]:

@@ -13,6 +13,10 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import soundfile
 
 from kmir.errors import AudioError, UsageError
 from kmir.integrity import sha256, sketch
@@ -30,6 +34,17 @@ EVENTS = ("note", "cc", "pbend", "cpress", "kpress")
 PATIENCE = 600  # seconds, in which a song is played a hundred times over
 
 
+class Arrange(Protocol):
+    """Makes another MIDI file of one, as `kmir.synthesis.band` does."""
+
+    def __call__(self, midi: Path, out: Path) -> None:
+        """Write a MIDI file that plays another one in this way."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all that decides what is played, but for the file that is arranged."""
+
+
 @dataclass(frozen=True)
 class Rendering:
     """How a MIDI file is to sound: called with a path, it writes the audio there.
@@ -45,6 +60,10 @@ class Rendering:
         detune: Cents that everything sounds higher; below 0 lower.
         gain: Factor of the level; the files are floating point and don't clip.
         sample_rate: Of the audio, Hz.
+        arrange: What is made of the file before it is played; `programs` and `muted` then speak of
+            the arrangement's channels.
+        drive: Factor of the level before it saturates (tanh), as loud productions do; 0: it
+            doesn't.
     """
 
     midi: Path
@@ -54,6 +73,8 @@ class Rendering:
     detune: float = 0.0
     gain: float = 0.5
     sample_rate: int = 44100
+    arrange: Arrange | None = None
+    drive: float = 0.0
 
     def __call__(self, out: Path) -> None:
         """Write stereo audio, 32-bit float WAV.
@@ -70,8 +91,12 @@ class Rendering:
         with tempfile.TemporaryDirectory(prefix="kmir-") as folder:
             commands = Path(folder, "commands")
             commands.write_text("".join(f"{line}\n" for line in self._commands()))
+            midi = self.midi
+            if self.arrange is not None:
+                midi = Path(folder, "arranged.mid")
+                self.arrange(self.midi, midi)
             played = subprocess.run(
-                self._command_line(commands, out),
+                self._command_line(midi, commands, out),
                 stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
                 timeout=PATIENCE, check=False,
             )  # fmt: skip
@@ -85,15 +110,22 @@ class Rendering:
                 f"Expected a MIDI file and a soundfont that FluidSynth can play. Received: "
                 f"{self.midi} with {self.soundfont} ({said}); fetch them again."
             )
+        if self.drive:
+            samples, rate = soundfile.read(out, dtype="float32")
+            soundfile.write(out, np.tanh(self.drive * samples), rate, subtype="FLOAT")
 
     @property
     def fingerprint(self) -> str:
         """Hash of all that decides the sound, equal wherever the files lie."""
-        how = [self.programs, self.muted, self.detune, self.gain, self.sample_rate]
+        how: list[object] = [
+            self.programs, self.muted, self.detune, self.gain, self.sample_rate,
+        ]  # fmt: skip
+        if self.arrange is not None or self.drive:
+            how += [self.arrange and self.arrange.fingerprint, self.drive]
         text = f"{sha256(self.midi)} {sketch(self.soundfont)} {how}"
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def _command_line(self, commands: Path, out: Path) -> list[str]:
+    def _command_line(self, midi: Path, commands: Path, out: Path) -> list[str]:
         # Everything that decides the sound is said: users may have settings of their own, and
         # naming a file of commands keeps FluidSynth from reading theirs.
         settings = {
@@ -105,7 +137,7 @@ class Rendering:
             PROGRAM, "-niq", "-f", str(commands), *options,
             "-g", f"{self.gain:g}", "-r", str(self.sample_rate),
             "-T", "wav", "-O", "float", "-F", str(out),
-            str(self.soundfont.resolve()), str(self.midi.resolve()),
+            str(self.soundfont.resolve()), str(midi.resolve()),
         ]  # fmt: skip
 
     def _commands(self) -> Iterator[str]:

@@ -94,6 +94,94 @@ def test_draws_are_by_song_and_seed(root, fonts):
     assert [t.render for t in tracks(root, **options)] == [t.render for t in drawn[50:]]
 
 
+@pytest.fixture
+def groove(tmp_path: Path) -> str:
+    """Groove MIDI in miniature: three performances, of which one is in 4/4 and no fill."""
+    home = tmp_path / "groove"
+    home.mkdir()
+    rows = ["id,style,midi_filename,bpm,beat_type,time_signature,split"]
+    for name, bpm, kind, metre in (
+        ("a", 118, "beat", "4-4"),
+        ("b", 110, "fill", "4-4"),
+        ("c", 120, "beat", "3-4"),
+    ):
+        (home / f"{name}.mid").write_bytes(_midi(36))
+        rows.append(f"{name},rock,{name}.mid,{bpm},{kind},{metre},train")
+    (home / "info.csv").write_text("\n".join(rows))
+    return str(home)
+
+
+def test_stretched_songs_have_stretched_annotations(root, fonts):
+    drawn = [t for t in tracks(root, speed=2.0, renditions=50) if t.group == "001"]
+    speeds = np.array([track.render.arrange.speed for track in drawn])
+    assert 0.5 <= speeds.min() < 0.55
+    assert 1.8 < speeds.max() <= 2
+    for track, speed in zip(drawn, speeds, strict=True):
+        known = track.annotations
+        np.testing.assert_allclose(known.beats.times, 0.5 * np.arange(1, 11) / speed)
+        assert known.tempo == pytest.approx(120 * speed)
+        assert known.chords.intervals[-1, 1] == pytest.approx(4.5 / speed)
+        assert track.render.arrange.groove is None
+    assert len({track.render.arrange.fingerprint for track in drawn}) == 50
+
+
+def test_a_band_joins_some(root, fonts, groove):
+    options = {"groove": groove, "band": 0.5, "band_speed": 2.0, "drive": 4.0, "renditions": 60}
+    drawn = list(tracks(root, programs="mixed", melody=False, **options))
+    bands = [t.render for t in drawn if t.render.arrange]
+    alone = [t.render for t in drawn if not t.render.arrange]
+    assert 40 < len(bands) < 80
+    assert {band.arrange.groove.midi.name for band in bands} == {"a.mid"}
+    assert {band.arrange.groove.bpm for band in bands} == {118}
+    assert {band.arrange.bass is None for band in bands} == {True, False}
+    assert {band.arrange.guitar is None for band in bands} == {True, False}
+    assert max(band.drive for band in bands) > 3
+    speeds = np.array([band.arrange.speed for band in bands])
+    assert 0.5 <= speeds.min() < 0.55  # 60 bpm, of 120
+    assert 1.4 < speeds.max() <= 190 / 120
+    assert {(other.drive, other.muted) for other in alone} == {(0, (0,))}
+    assert {(band.muted, band.arrange.muted) for band in bands} == {((), (0,))}
+    for renderings in (alone, [band.arrange for band in bands]):
+        assert {bool(rendering.programs) for rendering in renderings} == {True, False}
+    assert bands[0].arrange.beats.positions.tolist() == [4, 1, 2, 3, 4, 1, 2, 3, 4, 1]
+
+
+def test_the_level_is_drawn(root, fonts):
+    gains = [t.render.gain for t in tracks(root, gain=0.4, gain_db=6.0, renditions=50)]
+    decibels = 20 * np.log10(np.array(gains) / 0.4)
+    assert -6 <= decibels.min() < -5
+    assert 5 < decibels.max() <= 6
+    assert next(tracks(root, sample_rate=22050)).render.sample_rate == 22050
+
+
+def test_options_do_not_change_other_draws(root, fonts, groove):
+    plain = [t.render for t in tracks(root, programs="random", detune=20.0, renditions=9)]
+    more = tracks(root, programs="random", detune=20.0, renditions=9, groove=groove, speed=1.5)
+    for one, other in zip(plain, more, strict=True):
+        assert (one.soundfont, one.detune) == (other.render.soundfont, other.render.detune)
+        assert one.programs == other.render.arrange.programs
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "Expected info.csv in"),
+        ("id,midi_filename\na,a.mid", "info.csv:1: Expected a column style, bpm"),
+        (
+            "id,style,midi_filename,bpm,beat_type,time_signature,split\n"
+            "x,rock,x.mid,fast,beat,4-4,train",
+            r"info.csv:2: Expected a bpm above 0. Received: 'fast'",
+        ),
+    ],
+)
+def test_a_folder_that_is_not_groove_midi(root, fonts, groove, text, message):
+    Path(groove, "info.csv").unlink()
+    if text:
+        Path(groove, "info.csv").write_text(text)
+    with pytest.raises(DatasetError, match=message):
+        tracks(root, groove=groove)
+
+
 @pytest.mark.parametrize(
     ("downbeats", "positions"),
     [
@@ -161,6 +249,12 @@ def test_all_problems_are_told_at_once_with_file_and_line(root, fonts):
         ({"renditions": 0}, "Expected renditions from 1. Received: 0."),
         ({"gain": 0}, "Expected gain above 0. Received: 0."),
         ({"seed": -1}, "Expected seed from 0. Received: -1."),
+        ({"speed": 0.5}, "Expected speed from 1 to 4. Received: 0.5."),
+        ({"band": 1.5}, "Expected band from 0 to 1. Received: 1.5."),
+        ({"band_speed": 9}, "Expected band_speed from 1 to 4. Received: 9."),
+        ({"gain_db": -3}, "Expected gain_db from 0 to 60 dB. Received: -3."),
+        ({"drive": -1}, "Expected drive from 0 to 100. Received: -1."),
+        ({"sample_rate": 100}, "Expected sample_rate from 8000 to 96000 Hz. Received: 100."),
     ],
 )
 def test_options_out_of_range(root, fonts, options, message):

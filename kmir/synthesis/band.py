@@ -1,0 +1,299 @@
+"""Arrangements of MIDI files, before they are played: other tempi, other instruments, a band.
+
+MIDI files are read and written by ``pretty_midi``, which is an extra: ``pip install kmir[midi]``.
+A file is stretched in its notes, so that beats stay exact whatever the tempo.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kmir.annotations import Beats, Segments
+from kmir.annotations.chords import Chord, parse
+from kmir.errors import AudioError, UsageError
+from kmir.integrity import sha256
+
+VERSION = 1  # of what `Band` plays: another number, another sound
+TICKS = 960  # of a beat of half a second: half a millisecond each
+VOLUME = 7  # the controller
+# The pitches of Groove's electronic drum kit that General MIDI knows by another number or not at
+# all (the data set's page lists them): rims, edges and bows of the same drums and cymbals.
+KIT = {22: 42, 26: 46, 40: 38, 52: 57, 55: 49, 58: 43}
+EARLY = 0.1  # beats
+# General MIDI, from 0.
+KITS = (0, 8, 16, 24, 25, 32, 40)
+BASSES = (*range(32, 40), 87)
+GUITARS = (*range(24, 31), 16, 18, 4, 0)  # what plays chords in a band
+DISTORTED = (29, 30)  # these play roots and fifths: thirds would growl
+
+
+@dataclass(frozen=True)
+class Groove:
+    """A drum performance in 4/4.
+
+    Args:
+        midi: Its MIDI file; bars begin at 0.
+        bpm: Beats per minute of the metronome that it was played to.
+    """
+
+    midi: Path
+    bpm: float
+
+
+@dataclass(frozen=True)
+class Drummer:
+    """Drums alone, as Groove MIDI has them.
+
+    Args:
+        speed: Factor of the tempo.
+        kit: General MIDI program of the drum kit.
+    """
+
+    speed: float = 1.0
+    kit: int = 0
+
+    def __call__(self, midi: Path, out: Path) -> None:
+        """Write a MIDI file that plays another one in this way."""
+        piece = read_midi(midi)
+        drums = [part for part in piece.instruments if part.is_drum]
+        for part in drums:
+            part.program = self.kit
+            part.control_changes.clear()  # the pedal of the hi-hat goes on for minutes, unheard
+            for note in part.notes:
+                note.pitch = KIT.get(note.pitch, note.pitch)
+        write_midi(drums, out, self.speed)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all that decides what is played, but for the file that is arranged."""
+        return f"drummer {VERSION} {self.speed} {self.kit}"
+
+
+@dataclass(frozen=True)
+class Band:
+    """A song with other instruments, in another tempo, and with a band where one is wanted.
+
+    Args:
+        speed: Factor of the tempo.
+        programs: Pairs of a part's number in the file and the General MIDI program that plays it.
+        muted: Numbers of parts that are not heard.
+        seed: Of volumes and rhythms.
+        beats: Of the song, in the file's time; the band plays in its bars of four beats.
+        chords: Likewise; what bass and rhythm guitar play.
+        groove: What the drummer plays, bar by bar and again from the start; None: no drums.
+        kit: Of the drummer.
+        bass: Program of the bass; None: no bass.
+        guitar: Program of the rhythm guitar; None: no guitar.
+    """
+
+    speed: float = 1.0
+    programs: tuple[tuple[int, int], ...] = ()
+    muted: tuple[int, ...] = ()
+    seed: int = 0
+    beats: Beats | None = None
+    chords: Segments | None = None
+    groove: Groove | None = None
+    kit: int = 0
+    bass: int | None = None
+    guitar: int | None = None
+
+    def __call__(self, midi: Path, out: Path) -> None:
+        """Write a MIDI file that plays another one in this way."""
+        song, programs = read_midi(midi), dict(self.programs)
+        rng = np.random.default_rng(self.seed)
+        parts = []
+        for number, part in enumerate(song.instruments):
+            part.program = programs.get(number, part.program)
+            if number not in self.muted:
+                parts.append(part)
+        bars = _bars(self.beats)
+        if self.beats is not None and len(bars):
+            grid = self.beats.times
+            if self.bass is not None:
+                parts.append(self._plucked(self.bass, bars, grid, rng, _bass_notes))
+            if self.guitar is not None:
+                voicing = _power_chord if self.guitar in DISTORTED else _close_chord
+                parts.append(self._plucked(self.guitar, bars, grid, rng, voicing))
+            if self.groove is not None:
+                parts.append(self._drums(bars, grid, rng))
+            for part in parts:
+                # Two voices of a piano and ten of a band: someone is always too loud.
+                part.control_changes.append(_volume(int(rng.integers(60, 128))))
+        write_midi(parts, out, self.speed)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all that decides what is played, but for the file that is arranged."""
+        beats = self.beats and [self.beats.times.tolist(), self.beats.positions.tolist()]
+        chords = self.chords and [self.chords.intervals.tolist(), self.chords.labels]
+        groove = self.groove and [sha256(self.groove.midi), self.groove.bpm]
+        how = [self.speed, self.programs, self.muted, self.seed, beats, chords, groove]
+        text = f"band {VERSION} {[*how, self.kit, self.bass, self.guitar]}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _drums(self, bars: np.ndarray, grid: np.ndarray, rng: np.random.Generator) -> Any:
+        """The groove's bars, one after the other, bent to the song's beats."""
+        import pretty_midi
+
+        assert self.groove is not None
+        part = pretty_midi.Instrument(self.kit, is_drum=True)
+        played = _bars_of(self.groove)
+        for number in np.flatnonzero(_heard(len(bars), rng)):
+            for place, pitch, velocity in played[number % len(played)]:
+                start = _at(grid, bars[number] + place)
+                part.notes.append(
+                    pretty_midi.Note(velocity, pitch, start, start + 0.1 * self.speed)
+                )
+        return part
+
+    def _plucked(
+        self, program: int, bars: np.ndarray, grid: np.ndarray, rng: np.random.Generator,
+        voicing: Any,
+    ) -> Any:  # fmt: skip
+        """The chords in a rhythm of eighths, another for every eight bars."""
+        import pretty_midi
+
+        part = pretty_midi.Instrument(program)
+        density = rng.choice([0.2, 0.5, 0.8, 1.0])
+        length = rng.uniform(0.4, 1.0)
+        chords = list(self._chords())
+        for number, first in enumerate(bars):
+            if number % 8 == 0:
+                rhythm = rng.random(8) < density
+                rhythm[0] = True
+            onsets = np.flatnonzero(rhythm)
+            for onset, end in zip(onsets, [*onsets[1:], 8], strict=True):
+                start, stop = _at(grid, first + onset / 2), _at(grid, first + end / 2)
+                chord = _chord_at(chords, (3 * start + stop) / 4)
+                if chord is None or chord.root is None:
+                    continue
+                velocity = int(rng.integers(70, 90)) + (20 if onset == 0 else 0)
+                stop = start + (stop - start) * length
+                part.notes += [
+                    pretty_midi.Note(velocity, pitch, start, stop) for pitch in voicing(chord)
+                ]
+        return part
+
+    def _chords(self) -> Iterator[tuple[float, float, Chord | None]]:
+        if self.chords is not None:
+            for (start, end), label in zip(self.chords.intervals, self.chords.labels, strict=True):
+                yield start, end, parse(label)
+
+
+# === The bars of a song ===
+
+
+def _bars(beats: Beats | None) -> np.ndarray:
+    """Numbers of the beats on which bars of four begin."""
+    if beats is None:
+        return np.zeros(0, int)
+    places = beats.positions
+    return np.array(
+        [i for i in range(len(places) - 4) if places[i : i + 5].tolist() == [1, 2, 3, 4, 1]], int
+    )
+
+
+def _at(grid: np.ndarray, beat: float) -> float:
+    """Seconds of a place between beats, and a little before the first."""
+    if beat < 0:
+        return float(max(0.0, grid[0] + beat * (grid[1] - grid[0])))
+    return float(np.interp(beat, np.arange(len(grid)), grid))
+
+
+def _bars_of(groove: Groove) -> list[list[tuple[float, int, int]]]:
+    """Strokes of each bar: beats after its start, pitch and velocity."""
+    beat = 60 / groove.bpm
+    strokes = [note for part in read_midi(groove.midi).instruments for note in part.notes]
+    # The last bar is often cut off in its middle.
+    count = max(1, round(max((note.start for note in strokes), default=0.0) / beat / 4))
+    bars: list[list[tuple[float, int, int]]] = [[] for _ in range(count)]
+    for note in strokes:
+        # A stroke just before a bar belongs to it, as drummers are human.
+        number, place = divmod(note.start / beat + EARLY, 4)
+        bars[int(number) % count].append(
+            (place - EARLY, KIT.get(note.pitch, note.pitch), note.velocity)
+        )
+    return bars
+
+
+def _heard(bars: int, rng: np.random.Generator) -> np.ndarray:
+    """Whether the drums play in each bar: often not from the start, and not all the time."""
+    heard = np.ones(bars, bool)
+    heard[: int(rng.choice([0, 0, 4, 8]))] = False
+    for start in range(8, bars, 8):
+        if rng.random() < 0.1:
+            heard[start : start + 8] = False
+    return heard
+
+
+# === What is played to a chord ===
+
+
+def _bass_notes(chord: Chord) -> list[int]:
+    return [28 + (int(chord.root if chord.bass is None else chord.bass) - 4) % 12]  # type: ignore[arg-type]
+
+
+def _power_chord(chord: Chord) -> list[int]:
+    root = 40 + (int(chord.root) - 4) % 12  # type: ignore[arg-type]
+    return [root, root + 7, root + 12]
+
+
+def _close_chord(chord: Chord) -> list[int]:
+    return [52 + (int(pitch) - 4) % 12 for pitch in np.flatnonzero(chord.pitch_classes)]
+
+
+def _chord_at(chords: list[tuple[float, float, Chord | None]], time: float) -> Chord | None:
+    return next((chord for start, end, chord in chords if start <= time < end), None)
+
+
+# === Files ===
+
+
+def read_midi(path: Path) -> Any:
+    """A ``pretty_midi.PrettyMIDI``.
+
+    Raises:
+        AudioError: If it is no MIDI file.
+        UsageError: If the library is not installed.
+    """
+    try:
+        import pretty_midi
+    except ImportError as error:
+        raise UsageError(
+            f"Expected the library pretty_midi to arrange MIDI files. Received: {error}. "
+            "Install it: pip install kmir[midi]."
+        ) from None
+    try:
+        return pretty_midi.PrettyMIDI(str(path))
+    except Exception as error:  # whatever a damaged file makes the reader stumble over
+        raise AudioError(
+            f"Expected a MIDI file. Received: {path} ({type(error).__name__}: {error}); "
+            "fetch it again."
+        ) from None
+
+
+def write_midi(parts: list[Any], path: Path, speed: float = 1.0) -> None:
+    """Write instruments of ``pretty_midi``, everything `speed` times as early."""
+    import pretty_midi
+
+    piece = pretty_midi.PrettyMIDI(resolution=TICKS)
+    for part in copy.deepcopy(parts):
+        for note in part.notes:
+            note.start, note.end = note.start / speed, note.end / speed
+        for event in (*part.control_changes, *part.pitch_bends):
+            event.time /= speed
+        piece.instruments.append(part)
+    piece.write(str(path))
+
+
+def _volume(value: int) -> Any:
+    import pretty_midi
+
+    return pretty_midi.ControlChange(VOLUME, value, 0.0)
