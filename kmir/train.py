@@ -210,6 +210,9 @@ def announcement(run: Run, epochs_done: int) -> str:
         f"clips: {length}, {frames} frames of {feature.name}",
         f"model: {run.model.count_params():,} parameters, {run.model.dtype_policy.name}",
     ]
+    if reach := getattr(run.module, "receptive_field", None):
+        seen = reach(run.config.model)
+        lines.append(f"receptive field: {seen} frames, {seen / feature.frame_rate:.1f} s")
     if epochs_done:
         lines.append(f"resuming after epoch {epochs_done}")
     return "\n".join(lines)

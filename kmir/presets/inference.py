@@ -15,8 +15,9 @@ K = TypeVar("K")
 
 # Of a batch: one clip of 29 s, or many short ones. A CRNN takes 200 kB a frame while it runs.
 BATCH_FRAMES = 1400
-# Windows of a batch where the model takes any length: the steps of a recurrent layer are shared.
-FREE_BATCH = 32
+# Where the model takes any length: windows of a batch, since recurrent layers share their steps,
+# and frames, since convolutions over a spectrogram take 20 kB each.
+FREE_BATCH, FREE_FRAMES = 32, 9600
 # Frames that such a model is given at least: poolings leave nothing of fewer.
 SHORTEST = 16
 
@@ -115,7 +116,9 @@ def clip_outputs(
         for number, (key, features) in enumerate(tracks)
         for window in cut(features)
     )
-    size = FREE_BATCH if free else max(1, BATCH_FRAMES // length) if length else 1
+    size = max(1, BATCH_FRAMES // length) if length else 1
+    if free and overlap:
+        size = min(FREE_BATCH, max(1, FREE_FRAMES // overlap[0]))
     outputs = _outputs(model, clips, size)
     for _, rows in groupby(outputs, key=lambda row: row[0]):
         (_, key, first), *others = rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from kmir.errors import PresetError
 from kmir.features import audio
 from kmir.features.base import Feature
 from kmir.presets.inference import clip_outputs, stitched
+from kmir.presets.live import CarriedModel, Stream
 
 K = TypeVar("K")
 
@@ -79,14 +80,31 @@ class Preset:
             PresetError: If the model has no layer of the name ``embedding``.
         """
         features = self.features(source, sample_rate)
-        overlap, silence = self._overlap, self.feature.silence
-        (_, outputs), *_ = clip_outputs(
-            self._body, [(0, features)], silence=silence, overlap=overlap
+        level = "frame" if self._frames_only else "clip"
+        (_, _, outputs), *_ = self._outputs(
+            self._body, self._carried_body, [(0, features)], {"embedding": level}
         )
         found = outputs["embedding"].astype(np.float32)
-        if self._frames_only:
-            found = stitched(found, len(features), overlap[1] if overlap else 0)
         return found.reshape(len(found), -1)
+
+    def stream(self) -> Stream:
+        """The preset for samples that are just arriving; one object for one recording.
+
+        Its activations, joined, are those of `activations` for the whole. A frame comes half a
+        window of the feature after its time: 47 ms with log_frequency's defaults. What tasks make
+        of activations takes the whole recording: a decoder weighs what came after as well.
+
+        Raises:
+            PresetError: If the model looks ahead, or answers for clips instead of frames.
+            UsageError: If the feature can't be told before the recording has ended.
+        """
+        if not self._frames_only:
+            raise PresetError(
+                f"Expected a preset that answers for frames, to stream. Received: {self.name}, "
+                "which answers for clips; use predict."
+            )
+        # A model of its own: streams side by side don't share their state.
+        return Stream(self.feature, CarriedModel(self.model, self.name))
 
     @cached_property
     def _body(self) -> keras.Model:
@@ -110,14 +128,64 @@ class Preset:
         samples = audio.from_array(source, sample_rate, self.feature.sample_rate)
         return self.feature(samples).astype(np.float16)
 
-    def annotate(self, tracks: Iterable[tuple[K, np.ndarray]]) -> Iterator[tuple[K, Annotations]]:
-        """Annotations of many tracks, their clips batched together.
+    def activations(
+        self, source: Path | str | np.ndarray, sample_rate: int | None = None
+    ) -> dict[str, np.ndarray]:
+        """The model's outputs for one recording, which `predict` decodes.
 
-        Outputs for clips are averaged over a track, outputs for frames joined along it.
+        Args:
+            source: Path of an audio file, or samples.
+            sample_rate: Of the samples, in Hz; not needed for a path.
+
+        Returns:
+            By name ``(size,)`` for the whole recording, or ``(frames, size)``.
+
+        Raises:
+            AudioError: If the audio can't be used.
+        """
+        features = self.features(source, sample_rate)
+        (_, _, activations), *_ = self._activations([(self.name, features)])
+        return activations
+
+    def annotate(self, tracks: Iterable[tuple[K, np.ndarray]]) -> Iterator[tuple[K, Annotations]]:
+        """Annotations of many tracks.
+
+        Outputs for clips are averaged over a track, outputs for frames joined along it. Clips are
+        batched together, also those of several tracks; a causal model reads one track after the
+        other from its beginning to its end, as it does live.
 
         Args:
             tracks: Keys with features ``(frames, *shape)``; taken one at a time.
         """
+        for key, frames, activations in self._activations(tracks):
+            yield key, self.task.decode(activations, np.arange(frames) / self.feature.frame_rate)
+
+    def _activations(
+        self, tracks: Iterable[tuple[K, np.ndarray]]
+    ) -> Iterator[tuple[K, int, dict[str, np.ndarray]]]:
+        levels = {name: output.level for name, output in self.task.outputs().items()}
+        for key, frames, outputs in self._outputs(self.model, self._carried, tracks, levels):
+            yield (
+                key,
+                frames,
+                {
+                    name: outputs[name] if level == "frame" else outputs[name].mean(axis=0)
+                    for name, level in levels.items()
+                },
+            )
+
+    def _outputs(
+        self,
+        model: keras.Model,
+        carried: CarriedModel | None,
+        tracks: Iterable[tuple[K, np.ndarray]],
+        levels: Mapping[str, str],
+    ) -> Iterator[tuple[K, int, dict[str, np.ndarray]]]:
+        """Each key with its number of frames and outputs, ``(frames, …)`` or ``(clips, …)``."""
+        if carried:
+            for key, features in tracks:
+                yield key, len(features), carried.whole(features)
+            return
         lengths: list[int] = []
 
         def counted() -> Iterator[tuple[K, np.ndarray]]:
@@ -125,19 +193,37 @@ class Preset:
                 lengths.append(len(features))
                 yield key, features
 
-        rate, overlap = self.feature.frame_rate, self._overlap
+        silence, overlap = self.feature.silence, self._overlap
         margin = overlap[1] if overlap else 0
-        for key, outputs in clip_outputs(
-            self.model, counted(), silence=self.feature.silence, overlap=overlap
-        ):
+        for key, outputs in clip_outputs(model, counted(), silence=silence, overlap=overlap):
             frames = lengths.pop(0)
-            whole = {
-                name: outputs[name].mean(axis=0)
-                if output.level == "clip"
-                else stitched(outputs[name], frames, margin)
-                for name, output in self.task.outputs().items()
-            }
-            yield key, self.task.decode(whole, np.arange(frames) / rate)
+            yield (
+                key,
+                frames,
+                {
+                    name: stitched(outputs[name], frames, margin)
+                    if level == "frame"
+                    else outputs[name]
+                    for name, level in levels.items()
+                },
+            )
+
+    @cached_property
+    def _carried(self) -> CarriedModel | None:
+        return self._carrying(self.model)
+
+    @cached_property
+    def _carried_body(self) -> CarriedModel | None:
+        return self._carrying(self._body)
+
+    def _carrying(self, model: keras.Model) -> CarriedModel | None:
+        """A causal model that reads recordings of any length; None of another one."""
+        if self._overlap is None:
+            return None
+        try:
+            return CarriedModel(model, self.name)
+        except PresetError:
+            return None
 
     @property
     def _overlap(self) -> tuple[int, int] | None:

@@ -1,0 +1,337 @@
+"""Beat tracking: where the beats are, which of them begin a bar, and how fast they go.
+
+A model gives each frame the probability of a beat, that of a downbeat, and a distribution over
+tempi (S. Böck, M. E. P. Davies, "Deconstruct, analyse, reconstruct: how to improve tempo, beat, and
+downbeat estimation", ISMIR 2020). A dynamic Bayesian network makes beats of the first two: it walks
+through bars in a steady tempo (F. Krebs, S. Böck, G. Widmer, "An efficient state space model for
+joint tempo and meter tracking", ISMIR 2015).
+
+Where the position of a beat is not known, the downbeat is masked around it; so is the tempo before
+the first beat and after the last one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import keras
+import numpy as np
+
+from kmir.annotations import Annotations, Beats
+from kmir.decoders import beats_from_activations, downbeats_from_activations, peaks
+from kmir.errors import RecordError, UsageError
+from kmir.features.base import Feature
+from kmir.features.log_frequency import LogFrequency
+from kmir.nn import Output
+from kmir.nn.losses import ShiftTolerantBinaryCrossentropy, WeightedBinaryCrossentropy
+from kmir.pictures.beats import draw_beats
+from kmir.records.spec import Manifest, Spec
+from kmir.scoring import Score
+from kmir.scoring.beats import beat_scores, beat_summary
+from pipelines.base import PipelineConfig, Task
+
+# Beats per minute of the classes: 3 % from one to the next.
+TEMPI = 30.0 * 1.03 ** np.arange(77)
+SLOWEST, FASTEST = 55.0, 215.0  # tempi that scores are told apart by, and that are decoded
+RANGES = (0.0, 80.0, 110.0, 140.0, math.inf)
+# The network is to see a tempo of 200 bpm in steps of 3 %, finer than frames of 20 ms.
+DECODED_RATE = 100.0
+
+
+@dataclass(frozen=True)
+class BeatsConfig(PipelineConfig):
+    """Settings of the beat stream and decoder.
+
+    Args:
+        clip_seconds: Long enough to hear a metre.
+        hop_seconds: An epoch goes through all recordings.
+        shuffle_buffer: Clips; half a megabyte each.
+        loss: ``"shift_tolerant"`` forgives a beat that comes some frames early or late,
+            ``"weighted"`` compares frame by frame with widened targets.
+        tolerance: Frames that are forgiven (``"shift_tolerant"``).
+        widening: Frames on either side of a beat whose target is a half (``"weighted"``).
+        positive_weight: What a frame with a beat counts beside one without; beats are rare.
+        downbeat_weight: Likewise, for downbeats.
+        tempo_spread: Standard deviation of the tempo's target, in classes of 3 %.
+        decoder: ``"dbn"`` finds beats and bars together, ``"dbn_beats"`` beats, with no bars,
+            ``"peaks"`` both by their peaks alone.
+        beats_per_bar: Metres that ``"dbn"`` may choose from.
+        min_bpm: Slowest tempo of the network.
+        max_bpm: Fastest tempo.
+        transition_lambda: How steady the tempo is (``"dbn"``, ``"dbn_beats"``).
+        threshold: Activation below which there is no music at both ends, or no peak.
+    """
+
+    clip_seconds: float | None = 20.0
+    hop_seconds: float | None = 20.0
+    shuffle_buffer: int = 256
+    freq_masks: int = 2
+    freq_mask_bins: int = 16
+    loss: Literal["shift_tolerant", "weighted"] = "shift_tolerant"
+    tolerance: int = 2
+    widening: int = 1
+    positive_weight: float = 5.0
+    downbeat_weight: float = 15.0
+    tempo_spread: float = 1.5
+    decoder: Literal["dbn", "dbn_beats", "peaks"] = "dbn"
+    beats_per_bar: tuple[int, ...] = (3, 4)
+    min_bpm: float = SLOWEST
+    max_bpm: float = FASTEST
+    transition_lambda: float = 100.0
+    threshold: float = 0.05
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, valid, expected in (
+            ("tolerance", self.tolerance >= 0, "from 0"),
+            ("widening", self.widening >= 0, "from 0"),
+            ("positive_weight", self.positive_weight > 0, "above 0"),
+            ("downbeat_weight", self.downbeat_weight > 0, "above 0"),
+            ("tempo_spread", self.tempo_spread > 0, "above 0"),
+            ("beats_per_bar", min(self.beats_per_bar, default=0) >= 1, "with one metre or more"),
+            ("min_bpm", 0 < self.min_bpm < self.max_bpm, f"above 0, below {self.max_bpm:g}"),
+            ("transition_lambda", self.transition_lambda >= 0, "from 0"),
+            ("threshold", 0 <= self.threshold < 1, "from 0 to below 1"),
+        ):
+            if not valid:
+                raise UsageError(f"Expected {name} {expected}. Received: {getattr(self, name)!r}.")
+
+
+class BeatTracking(Task):
+    """Beats, downbeats and tempo."""
+
+    name = "beats"
+    Config = BeatsConfig
+    feature = LogFrequency()
+    window_seconds = 60.0
+    margin_seconds = 6.0
+    decoding = (
+        "decoder",
+        "beats_per_bar",
+        "min_bpm",
+        "max_bpm",
+        "transition_lambda",
+        "threshold",
+    )
+    training: ClassVar[Mapping[str, Any]] = {
+        "batch_size": 16,
+        "steps_per_epoch": 100,
+        "epochs": 30,
+        "schedule": "one_cycle",
+        "learning_rate": 2e-3,
+    }
+    config: BeatsConfig
+
+    @classmethod
+    def labels_of(cls, spec: Spec, config: PipelineConfig) -> tuple[str, ...]:
+        """Tempi of the classes, beats per minute."""
+        del config
+        if "beats" not in spec.known:
+            has = ", ".join(spec.known) or "no annotations"
+            raise RecordError(f"Expected records with beats. Received: records with {has}.")
+        return tuple(f"{tempo:.1f}" for tempo in TEMPI)
+
+    def outputs(self) -> dict[str, Output]:
+        """Probabilities of a beat and of a downbeat, and a distribution over `TEMPI`."""
+        return {
+            "beat": Output(1, "sigmoid", "frame"),
+            "downbeat": Output(1, "sigmoid", "frame"),
+            "tempo": Output(len(TEMPI), "softmax", "frame", loss_weight=0.05),
+        }
+
+    # === Annotations → targets ===
+
+    def encode(self, annotations: Annotations, times: np.ndarray) -> dict[str, np.ndarray]:
+        """``(frames, size)`` by output: 1 in the frame next to a beat, NaN where it is not known.
+
+        With the loss ``"weighted"`` the frames around have a half.
+        """
+        beats = annotations.beats
+        if beats is None:
+            sizes = {name: output.size for name, output in self.outputs().items()}
+            return {n: np.full((len(times), s), np.nan, np.float32) for n, s in sizes.items()}
+        downbeat = self._marked(beats.downbeats, times)
+        downbeat[_without_position(beats, times)] = np.nan
+        return {
+            "beat": self._marked(beats.times, times)[:, np.newaxis],
+            "downbeat": downbeat[:, np.newaxis],
+            "tempo": self._tempo_targets(beats.times, times),
+        }
+
+    def _marked(self, events: np.ndarray, times: np.ndarray) -> np.ndarray:
+        """``(frames,)`` of 0 and 1, and halves around each 1."""
+        marks = np.zeros(len(times), np.float32)
+        if len(times) < 2:
+            return marks
+        # A piece of a recording begins anywhere; its frames are even.
+        places = np.rint((events - times[0]) / (times[1] - times[0])).astype(int)
+        wide = self.config.widening if self.config.loss == "weighted" else 0
+        for offset in (*range(-wide, 0), *range(1, wide + 1), 0):
+            inside = places + offset
+            inside = inside[(inside >= 0) & (inside < len(marks))]
+            marks[inside] = 1.0 if offset == 0 else 0.5
+        return marks
+
+    def _tempo_targets(self, beats: np.ndarray, times: np.ndarray) -> np.ndarray:
+        """``(frames, tempi)``: a bell around the tempo of the moment, which sums to one."""
+        targets = np.full((len(times), len(TEMPI)), np.nan, np.float32)
+        if len(beats) < 2:
+            return targets
+        # Humans waver; over four beats they keep their tempo.
+        intervals = np.diff(beats)
+        near = np.arange(len(intervals))[:, np.newaxis] + np.arange(-2, 3)
+        tempo = 60 / np.median(intervals[near.clip(0, len(intervals) - 1)], axis=1)
+        inside = (times >= beats[0]) & (times < beats[-1])
+        current = tempo[np.searchsorted(beats, times[inside], side="right") - 1]
+        classes = np.log(current / TEMPI[0]) / np.log(TEMPI[1] / TEMPI[0])
+        distance = np.arange(len(TEMPI)) - classes.clip(0, len(TEMPI) - 1)[:, np.newaxis]
+        bell = np.exp(-0.5 * (distance / self.config.tempo_spread) ** 2)
+        targets[inside] = bell / bell.sum(axis=1, keepdims=True)
+        return targets
+
+    # === Outputs → annotations ===
+
+    def decode(self, activations: Mapping[str, np.ndarray], times: np.ndarray) -> Annotations:
+        """Beats, with positions unless the decoder has none, and the tempo if there are beats."""
+        beats = self._beats(activations, times)
+        tempo = _mode(activations["tempo"]) if len(beats.times) > 1 else None
+        return Annotations(beats=beats, tempo=tempo)
+
+    def _beats(self, activations: Mapping[str, np.ndarray], times: np.ndarray) -> Beats:
+        if len(times) < 2:
+            return Beats(np.zeros(0))
+        beat = np.asarray(activations["beat"], np.float64)[:, 0].clip(0, 1)
+        downbeat = np.asarray(activations["downbeat"], np.float64)[:, 0].clip(0, 1)
+        c, rate = self.config, 1 / (times[1] - times[0])
+        if c.decoder == "peaks":
+            found = peaks(beat, rate, threshold=max(c.threshold, 0.2))
+            firsts = peaks(downbeat, rate, threshold=max(c.threshold, 0.2))
+            return Beats(times[0] + found, _positions(found, firsts))
+        step = max(1, round(DECODED_RATE / rate))
+        fine = np.arange((len(times) - 1) * step + 1) / step
+        beat, downbeat = (np.interp(fine, np.arange(len(times)), x) for x in (beat, downbeat))
+        network: Callable[..., np.ndarray] = partial(
+            beats_from_activations if c.decoder == "dbn_beats" else downbeats_from_activations,
+            frame_rate=rate * step,
+            min_bpm=c.min_bpm,
+            max_bpm=c.max_bpm,
+            transition_lambda=c.transition_lambda,
+            threshold=c.threshold,
+        )
+        if c.decoder == "dbn_beats":
+            return Beats(times[0] + network(beat))
+        both = np.stack([np.maximum(beat - downbeat, 0.0), np.minimum(downbeat, beat)], axis=1)
+        found = network(both, beats_per_bar=c.beats_per_bar)
+        return Beats(times[0] + found[:, 0], found[:, 1].astype(int))
+
+    # === Training and scores ===
+
+    def losses(self, manifest: Manifest) -> dict[str, keras.losses.Loss]:
+        """As configured for beats and downbeats; cross-entropy for the tempo."""
+        del manifest
+        c = self.config
+        weights = {"beat": c.positive_weight, "downbeat": c.downbeat_weight}
+        losses: dict[str, keras.losses.Loss] = {
+            name: ShiftTolerantBinaryCrossentropy(c.tolerance, positive_weight=weight)
+            if c.loss == "shift_tolerant"
+            else WeightedBinaryCrossentropy((weight,))
+            for name, weight in weights.items()
+        }
+        return losses | {"tempo": keras.losses.CategoricalCrossentropy()}
+
+    def metrics(self) -> dict[str, list[keras.metrics.Metric]]:
+        """Share of frames whose tempo is right to a class; beats are told by their losses."""
+        return {"tempo": [keras.metrics.CategoricalAccuracy(name="accuracy")]}
+
+    def score(self, reference: Annotations, estimate: Annotations) -> dict[str, Any]:
+        """mir_eval's measures of beats and downbeats, and whether the tempo is right."""
+        if reference.beats is None or estimate.beats is None:
+            return {}
+        return dict(beat_scores(reference.beats, estimate.beats, reference.tempo, estimate.tempo))
+
+    def summarise(
+        self, references: Sequence[Annotations], estimates: Sequence[Annotations]
+    ) -> tuple[list[Score], list[dict[str, Any]]]:
+        """Means over tracks, and a row for each range of tempi.
+
+        Raises:
+            RecordError: If no track has beats.
+        """
+        pairs = [
+            (reference, self.score(reference, estimate))
+            for reference, estimate in zip(references, estimates, strict=True)
+            if reference.beats is not None and len(reference.beats.times)
+        ]
+        if not pairs:
+            raise RecordError(
+                "Expected at least one track with beats to score against. Received: none. "
+                "Evaluate on records of a data set with beats."
+            )
+        return beat_summary([row for _, row in pairs]), _by_tempo(pairs)
+
+    def draw(
+        self,
+        out: Path,
+        references: Sequence[Annotations],
+        estimates: Sequence[Annotations],
+        features: np.ndarray,
+        feature: Feature,
+    ) -> None:
+        """The first track's beats over its spectrogram, if they are known."""
+        reference, estimate = references[0].beats, estimates[0].beats
+        if reference is not None and estimate is not None:
+            path = out.with_name(f"{out.stem}_timeline.png")
+            rows = {"reference": reference, "estimate": estimate}
+            draw_beats(features, feature.frame_rate, rows, path, title="first track")
+
+
+def _without_position(beats: Beats, times: np.ndarray) -> np.ndarray:
+    """``(frames,)`` bool: whether the beat next to each frame has no known position."""
+    if not len(beats.times):
+        return np.zeros(len(times), bool)
+    if not beats.positions.any():
+        return np.ones(len(times), bool)
+    halfway = (beats.times[1:] + beats.times[:-1]) / 2
+    return np.asarray(beats.positions[np.searchsorted(halfway, times)] == 0)
+
+
+def _positions(beats: np.ndarray, downbeats: np.ndarray) -> np.ndarray:
+    """``(n,)`` position of each beat, counted from the beats next to downbeats; 0 before those."""
+    positions = np.zeros(len(beats), int)
+    if len(beats) and len(downbeats):
+        firsts = np.unique(np.abs(beats[:, np.newaxis] - downbeats).argmin(axis=0))
+        since = np.searchsorted(firsts, np.arange(len(beats)), side="right") - 1
+        positions = np.where(since >= 0, np.arange(len(beats)) - firsts[since] + 1, 0)
+    return positions
+
+
+def _mode(distribution: np.ndarray) -> float:
+    """Beats per minute at the peak of the mean distribution, between classes by a parabola."""
+    mean = np.log(np.asarray(distribution, np.float64).mean(axis=0) + 1e-9)
+    peak = int(mean.argmax())
+    place = float(peak)
+    if 0 < peak < len(mean) - 1:
+        left, top, right = mean[peak - 1 : peak + 2]
+        curve = left - 2 * top + right
+        place += 0.5 * (left - right) / curve if curve else 0.0
+    return float(TEMPI[0] * (TEMPI[1] / TEMPI[0]) ** place)
+
+
+def _by_tempo(
+    pairs: Sequence[tuple[Annotations, Mapping[str, Any]]],
+) -> list[dict[str, Any]]:
+    """Mean scores of the tracks in each range of tempi that there are tracks in."""
+    rows = []
+    for low, high in itertools.pairwise(RANGES):
+        inside = [row for known, row in pairs if low <= (known.tempo or math.nan) < high]
+        if inside:
+            name = f"{low:g}–{high:g} bpm" if high < math.inf else f"from {low:g} bpm"
+            scores = {score.name: score.value for score in beat_summary(inside)}
+            rows.append({"tempo": name, "tracks": len(inside)} | scores)
+    return rows

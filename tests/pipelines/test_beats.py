@@ -1,0 +1,207 @@
+"""Beats: targets and back, what is not known, tempo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kmir.annotations import Annotations, Beats
+from kmir.errors import RecordError, UsageError
+from kmir.nn.losses import ShiftTolerantBinaryCrossentropy, WeightedBinaryCrossentropy
+from kmir.records.spec import Manifest, Spec
+from pipelines.beats import TEMPI, BeatsConfig, BeatTracking
+
+RATE = 50.0
+SPEC = Spec("folder", {}, "float16", ("beats",))
+MANIFEST = Manifest("", "", {}, {})
+
+
+def task(**options: Any) -> BeatTracking:
+    config = BeatsConfig(**options)
+    return BeatTracking(config, BeatTracking.labels_of(SPEC, config))
+
+
+def grid(seconds: float, start: float = 0.0) -> np.ndarray:
+    return start + np.arange(round(seconds * RATE)) / RATE
+
+
+def steady(bpm: float, beats: int, *, first: float = 0.5, metre: int = 4) -> Annotations:
+    number = np.arange(beats)
+    return Annotations(beats=Beats(first + number * 60 / bpm, number % metre + 1), tempo=bpm)
+
+
+# === Annotations → targets ===
+
+
+def test_targets_by_hand() -> None:
+    song = Annotations(beats=Beats([0.1, 0.209, 0.3], [4, 1, 2]))
+    targets = task().encode(song, grid(0.4))
+    assert np.flatnonzero(targets["beat"][:, 0]).tolist() == [5, 10, 15]
+    assert np.flatnonzero(targets["downbeat"][:, 0]).tolist() == [10]
+    assert set(targets["beat"].ravel()) == {0, 1}
+    assert {name: target.shape for name, target in targets.items()} == {
+        "beat": (20, 1), "downbeat": (20, 1), "tempo": (20, 77)
+    }  # fmt: skip
+
+
+def test_neighbours_have_a_half_where_frames_are_compared() -> None:
+    song = Annotations(beats=Beats([0.02, 0.06, 0.2], [1, 2, 1]))
+    wide = task(loss="weighted", widening=2).encode(song, grid(0.3))
+    half = [0.5, 1, 0.5, 1, 0.5, 0.5, 0, 0, 0.5, 0.5, 1, 0.5, 0.5, 0, 0]
+    assert wide["beat"][:, 0].tolist() == half
+    assert wide["downbeat"][:, 0].tolist() == [0.5, 1, 0.5, 0.5, 0, 0, 0, 0, *half[8:]]
+
+
+def test_a_piece_has_the_targets_of_its_place() -> None:
+    song = steady(97, 60)
+    whole = task().encode(song, grid(30))
+    piece = task().encode(song, grid(10, start=12.34))
+    for name, target in piece.items():
+        np.testing.assert_array_equal(target, whole[name][617 : 617 + 500])
+
+
+def test_downbeats_are_masked_where_the_position_is_not_known() -> None:
+    song = Annotations(beats=Beats([0.1, 0.2, 0.3, 0.4], [1, 0, 0, 4]))
+    unknown = np.isnan(task().encode(song, grid(0.5))["downbeat"][:, 0])
+    assert np.flatnonzero(unknown).tolist() == list(range(8, 18))  # halfway to halfway
+    bare = Annotations(beats=Beats([0.1, 0.2]))
+    targets = task().encode(bare, grid(0.5))
+    assert np.isnan(targets["downbeat"]).all()
+    assert targets["beat"].sum() == 2
+
+
+def test_no_beats_and_no_annotation_of_beats_differ() -> None:
+    silent = task().encode(Annotations(beats=Beats([])), grid(1))
+    assert not silent["beat"].any()
+    assert not silent["downbeat"].any()
+    assert np.isnan(silent["tempo"]).all()
+    unknown = task().encode(Annotations(), grid(1))
+    assert all(np.isnan(target).all() for target in unknown.values())
+
+
+def test_the_tempo_is_that_of_the_moment() -> None:
+    times = np.concatenate([np.arange(0, 10, 0.5), np.arange(10, 20, 0.75)])
+    tempo = task().encode(Annotations(beats=Beats(times)), grid(25))["tempo"]
+    known = np.isfinite(tempo).all(axis=1)
+    assert np.flatnonzero(~known)[0] == round(times[-1] * RATE)
+    assert known[: round(times[-1] * RATE)].all()
+    np.testing.assert_allclose(tempo[known].sum(axis=1), 1, atol=1e-5)
+    assert TEMPI[tempo[200].argmax()] == pytest.approx(120, rel=0.02)
+    assert TEMPI[tempo[800].argmax()] == pytest.approx(80, rel=0.02)
+
+
+def test_a_wavering_drummer_keeps_the_tempo() -> None:
+    rng = np.random.default_rng(0)
+    times = np.arange(1, 40) * 0.5 + rng.normal(0, 0.02, 39)
+    tempo = task().encode(Annotations(beats=Beats(times)), grid(18))["tempo"]
+    found = TEMPI[tempo[100:800].argmax(axis=1)]
+    assert np.abs(np.log(found / 120)).max() < 0.1
+
+
+# === Outputs → annotations ===
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    bpm=st.floats(60, 200),
+    first=st.floats(0.0, 1.0),
+    metre=st.sampled_from([3, 4]),
+    decoder=st.sampled_from(["dbn", "dbn_beats", "peaks"]),
+)
+def test_decoding_undoes_encoding_up_to_the_grid(
+    bpm: float, first: float, metre: int, decoder: str
+) -> None:
+    song = steady(bpm, 32, first=first, metre=metre)
+    times = grid(32 * 60 / bpm + 1.5)
+    bound = task(decoder=decoder)
+    # The loss forgives what is beside a beat, so a model never says 0 and 1 side by side as here.
+    targets = bound.encode(song, times)
+    targets["tempo"] = np.nan_to_num(targets["tempo"])
+    found = bound.decode(targets, times)
+    assert found.beats is not None
+    assert len(found.beats.times) == 32
+    assert np.abs(found.beats.times - song.beats.times).max() <= 0.5 / RATE + 1e-6
+    assert found.tempo == pytest.approx(bpm, rel=0.02)
+    wanted = song.beats.positions if decoder != "dbn_beats" else np.zeros(32)
+    np.testing.assert_array_equal(found.beats.positions, wanted)
+
+
+@pytest.mark.parametrize("decoder", ["dbn", "dbn_beats", "peaks"])
+@pytest.mark.parametrize("frames", [0, 1, 2, 500])
+def test_silence_has_no_beats(decoder: str, frames: int) -> None:
+    bound = task(decoder=decoder)
+    silent = {name: np.zeros((frames, o.size), np.float32) for name, o in bound.outputs().items()}
+    found = bound.decode(silent, np.arange(frames) / RATE)
+    assert found.known == ("beats",)
+    assert len(found.beats.times) == 0
+
+
+def test_half_precision_does_not_leave_the_range() -> None:
+    bound, times = task(), grid(8.5)
+    targets = bound.encode(steady(120, 16), times)
+    noisy = {
+        "beat": targets["beat"].astype(np.float16),
+        "downbeat": (targets["downbeat"] * 1.0005).astype(np.float32),  # above the beat's
+        "tempo": np.nan_to_num(targets["tempo"]),
+    }
+    assert len(bound.decode(noisy, times).beats.times) == 16
+
+
+# === Training and scores ===
+
+
+def test_losses_are_as_configured() -> None:
+    tolerant = task(tolerance=3, positive_weight=4.0).losses(MANIFEST)
+    assert isinstance(tolerant["beat"], ShiftTolerantBinaryCrossentropy)
+    weighted = task(loss="weighted", downbeat_weight=7.0).losses(MANIFEST)
+    assert isinstance(weighted["downbeat"], WeightedBinaryCrossentropy)
+    assert weighted["downbeat"].positive_weights == (7.0,)
+    assert set(tolerant) == set(weighted) == set(task().outputs())
+
+
+def test_scores_of_tracks_and_of_ranges_of_tempo(tmp_path: Path) -> None:
+    slow, fast = steady(70, 40), steady(150, 90)
+    late = Annotations(beats=Beats(fast.beats.times + 0.2, fast.beats.positions), tempo=75.0)
+    bound = task()
+    assert bound.score(slow, slow)["f_measure"] == 1
+    assert bound.score(slow, slow)["downbeat_f_measure"] == 1
+    assert bound.score(Annotations(), slow) == {}
+    scores, rows = bound.summarise([slow, fast, Annotations()], [slow, late, slow])
+    assert {score.name: score.value for score in scores}["f_measure"] == pytest.approx(0.5)
+    assert [(row["tempo"], row["tracks"], row["f_measure"]) for row in rows] == [
+        ("0–80 bpm", 1, 1.0),
+        ("from 140 bpm", 1, 0.0),
+    ]
+    assert rows[1]["tempo_accuracy1"] == 0
+    assert rows[1]["tempo_accuracy2"] == 1
+    features = np.random.default_rng(0).random((2000, 86, 2), np.float32)
+    bound.draw(tmp_path / "scores.csv", [slow], [slow], features, bound.feature)
+    assert (tmp_path / "scores_timeline.png").stat().st_size > 10_000
+    with pytest.raises(RecordError, match="Expected at least one track with beats"):
+        bound.summarise([Annotations()], [slow])
+
+
+def test_records_without_beats_are_refused() -> None:
+    with pytest.raises(RecordError, match=r"Expected records with beats\. Received: .* with tags"):
+        BeatTracking.labels_of(Spec("folder", {}, "float16", ("tags",)), BeatsConfig())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tolerance": -1}, "Expected tolerance from 0. Received: -1."),
+        ({"beats_per_bar": ()}, "Expected beats_per_bar with one metre or more. Received: ()."),
+        ({"min_bpm": 300.0}, "Expected min_bpm above 0, below 215. Received: 300.0."),
+        ({"threshold": 1.0}, "Expected threshold from 0 to below 1. Received: 1.0."),
+        ({"positive_weight": 0.0}, "Expected positive_weight above 0. Received: 0.0."),
+    ],
+)
+def test_settings_out_of_range(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        BeatsConfig(**options)
+    assert message in str(caught.value)
