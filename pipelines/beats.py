@@ -35,9 +35,8 @@ from kmir.records.spec import Manifest, Spec
 from kmir.scoring import Score
 from kmir.scoring.beats import beat_scores, beat_summary
 from pipelines.base import PipelineConfig, Task
+from pipelines.tempo import TEMPI, tempo_at_peak, tempo_targets
 
-# Beats per minute of the classes: 3 % from one to the next.
-TEMPI = 30.0 * 1.03 ** np.arange(77)
 SLOWEST, FASTEST = 55.0, 215.0  # tempi that scores are told apart by, and that are decoded
 RANGES = (0.0, 80.0, 110.0, 140.0, math.inf)
 # The network is to see a tempo of 200 bpm in steps of 3 %, finer than frames of 20 ms.
@@ -161,7 +160,7 @@ class BeatTracking(Task):
         return {
             "beat": self._marked(beats.times, times)[:, np.newaxis],
             "downbeat": downbeat[:, np.newaxis],
-            "tempo": self._tempo_targets(beats.times, times),
+            "tempo": tempo_targets(beats.times, times, self.config.tempo_spread),
         }
 
     def _marked(self, events: np.ndarray, times: np.ndarray) -> np.ndarray:
@@ -178,29 +177,12 @@ class BeatTracking(Task):
             marks[inside] = 1.0 if offset == 0 else 0.5
         return marks
 
-    def _tempo_targets(self, beats: np.ndarray, times: np.ndarray) -> np.ndarray:
-        """``(frames, tempi)``: a bell around the tempo of the moment, which sums to one."""
-        targets = np.full((len(times), len(TEMPI)), np.nan, np.float32)
-        if len(beats) < 2:
-            return targets
-        # Humans waver; over four beats they keep their tempo.
-        intervals = np.diff(beats)
-        near = np.arange(len(intervals))[:, np.newaxis] + np.arange(-2, 3)
-        tempo = 60 / np.median(intervals[near.clip(0, len(intervals) - 1)], axis=1)
-        inside = (times >= beats[0]) & (times < beats[-1])
-        current = tempo[np.searchsorted(beats, times[inside], side="right") - 1]
-        classes = np.log(current / TEMPI[0]) / np.log(TEMPI[1] / TEMPI[0])
-        distance = np.arange(len(TEMPI)) - classes.clip(0, len(TEMPI) - 1)[:, np.newaxis]
-        bell = np.exp(-0.5 * (distance / self.config.tempo_spread) ** 2)
-        targets[inside] = bell / bell.sum(axis=1, keepdims=True)
-        return targets
-
     # === Outputs → annotations ===
 
     def decode(self, activations: Mapping[str, np.ndarray], times: np.ndarray) -> Annotations:
         """Beats, with positions unless the decoder has none, and the tempo if there are beats."""
         beats = self._beats(activations, times)
-        tempo = _mode(activations["tempo"]) if len(beats.times) > 1 else None
+        tempo = tempo_at_peak(activations["tempo"]) if len(beats.times) > 1 else None
         return Annotations(beats=beats, tempo=tempo)
 
     def _beats(self, activations: Mapping[str, np.ndarray], times: np.ndarray) -> Beats:
@@ -309,18 +291,6 @@ def _positions(beats: np.ndarray, downbeats: np.ndarray) -> np.ndarray:
         since = np.searchsorted(firsts, np.arange(len(beats)), side="right") - 1
         positions = np.where(since >= 0, np.arange(len(beats)) - firsts[since] + 1, 0)
     return positions
-
-
-def _mode(distribution: np.ndarray) -> float:
-    """Beats per minute at the peak of the mean distribution, between classes by a parabola."""
-    mean = np.log(np.asarray(distribution, np.float64).mean(axis=0) + 1e-9)
-    peak = int(mean.argmax())
-    place = float(peak)
-    if 0 < peak < len(mean) - 1:
-        left, top, right = mean[peak - 1 : peak + 2]
-        curve = left - 2 * top + right
-        place += 0.5 * (left - right) / curve if curve else 0.0
-    return float(TEMPI[0] * (TEMPI[1] / TEMPI[0]) ** place)
 
 
 def _by_tempo(

@@ -44,8 +44,10 @@ from kmir.annotations import Annotations, Beats, Tags
 from kmir.datasets.groove_table import KINDS, Performance, read_performances
 from kmir.datasets.track import Track
 from kmir.errors import AudioError, DatasetError, UsageError, listed, nearest
-from kmir.synthesis.band import KITS, Drummer, read_midi
+from kmir.synthesis.band import Drummer
+from kmir.synthesis.casting import KITS
 from kmir.synthesis.midi import Rendering, find_soundfonts
+from kmir.synthesis.midi_file import read_midi
 
 BIBTEX = """\
 @inproceedings{gillick2019learning,

@@ -28,7 +28,7 @@ downbeat are counted backwards. ``tempo`` is 60 over the median distance of beat
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,7 +39,8 @@ from kmir.annotations.lab import read_chords, read_text, seconds
 from kmir.datasets.groove_table import read_performances
 from kmir.datasets.track import Track
 from kmir.errors import DatasetError, UsageError, listed, nearest
-from kmir.synthesis.band import BASSES, GUITARS, KITS, Band, Groove
+from kmir.synthesis.band import Band, Groove
+from kmir.synthesis.casting import band_for, tempo_factor
 from kmir.synthesis.midi import Rendering, find_soundfonts
 
 BIBTEX = """\
@@ -69,9 +70,6 @@ TUNES = (
 )
 HARMONIES = (*range(8), 11, *range(16, 29), 46, *range(48, 55), 62, 63, *range(88, 96))  # fmt: skip
 Programs = tuple[tuple[int, int], ...]
-
-TEMPI = (60.0, 190.0)  # bpm that stretched songs are spread over
-CLOSE = 1.35  # a drummer's tempo and a song's differ by this factor at most, where there is choice
 
 
 def tracks(
@@ -158,14 +156,14 @@ def tracks(
         alone = not grooves or joined >= band
         factor = speed ** float(rng.uniform(-1, 1))
         if not alone:
-            factor = _band_speed(known.tempo, band_speed, rng)
+            factor = tempo_factor(known.tempo, band_speed, rng)
         drawn: Programs = ((MELODY, tune), (BRIDGE, bridge), (PIANO, harmony))
         if programs == "piano" or (programs == "mixed" and chance < 0.5):
             drawn = ()
         muted = () if melody else (MELODY,)
         arrange: Band | None = None
         if not alone:
-            arrange = replace(_band(grooves, known, factor, rng), programs=drawn, muted=muted)
+            arrange = replace(band_for(grooves, known, factor, rng), programs=drawn, muted=muted)
         elif factor != 1:
             arrange = Band(factor, drawn, muted)
         return Track(
@@ -199,32 +197,6 @@ def drum_grooves(root: Path) -> list[Groove]:
     if problems:
         raise DatasetError(listed(home, problems))
     return [Groove(row.midi, row.bpm) for row in rows if row.metre == (4, 1.0)]
-
-
-def _band_speed(tempo: float | None, limit: float, rng: np.random.Generator) -> float:
-    """Factor that takes a song to a tempo drawn from `TEMPI`, as far as it may."""
-    low, high = np.log(TEMPI)
-    wanted = math.exp(rng.uniform(low, high))
-    return 1.0 if tempo is None else float(np.clip(wanted / tempo, 1 / limit, limit))
-
-
-def _band(
-    grooves: Sequence[Groove], known: Annotations, speed: float, rng: np.random.Generator
-) -> Band:
-    """Who joins a song: a drummer of about its tempo, a bass and a guitar more often than not."""
-    tempo = (known.tempo or 100.0) * speed
-    distance = np.array([abs(math.log(tempo / groove.bpm)) for groove in grooves])
-    near = np.flatnonzero(distance <= max(math.log(CLOSE), np.sort(distance)[:20][-1]))
-    return Band(
-        speed,
-        seed=int(rng.integers(2**31)),
-        beats=known.beats,
-        chords=known.chords,
-        groove=grooves[int(rng.choice(near))],
-        kit=int(rng.choice(KITS)),
-        bass=int(rng.choice(BASSES)) if rng.random() < 0.8 else None,
-        guitar=int(rng.choice(GUITARS)) if rng.random() < 0.7 else None,
-    )
 
 
 def _songs(root: Path) -> list[tuple[Path, Annotations]]:

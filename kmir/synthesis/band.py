@@ -1,12 +1,10 @@
 """Arrangements of MIDI files, before they are played: other tempi, other instruments, a band.
 
-MIDI files are read and written by ``pretty_midi``, which is an extra: ``pip install kmir[midi]``.
 A file is stretched in its notes, so that beats stay exact whatever the tempo.
 """
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,20 +15,16 @@ import numpy as np
 
 from kmir.annotations import Beats, Segments
 from kmir.annotations.chords import Chord, parse
-from kmir.errors import AudioError, UsageError
 from kmir.integrity import sha256
+from kmir.synthesis.midi_file import read_midi, write_midi
 
 VERSION = 1  # of what `Band` plays: another number, another sound
-TICKS = 960  # of a beat of half a second: half a millisecond each
 VOLUME = 7  # the controller
 # The pitches of Groove's electronic drum kit that General MIDI knows by another number or not at
 # all (the data set's page lists them): rims, edges and bows of the same drums and cymbals.
 KIT = {22: 42, 26: 46, 40: 38, 52: 57, 55: 49, 58: 43}
 EARLY = 0.1  # beats
 # General MIDI, from 0.
-KITS = (0, 8, 16, 24, 25, 32, 40)
-BASSES = (*range(32, 40), 87)
-GUITARS = (*range(24, 31), 16, 18, 4, 0)  # what plays chords in a band
 DISTORTED = (29, 30)  # these play roots and fifths: thirds would growl
 
 
@@ -251,46 +245,6 @@ def _close_chord(chord: Chord) -> list[int]:
 
 def _chord_at(chords: list[tuple[float, float, Chord | None]], time: float) -> Chord | None:
     return next((chord for start, end, chord in chords if start <= time < end), None)
-
-
-# === Files ===
-
-
-def read_midi(path: Path) -> Any:
-    """A ``pretty_midi.PrettyMIDI``.
-
-    Raises:
-        AudioError: If it is no MIDI file.
-        UsageError: If the library is not installed.
-    """
-    try:
-        import pretty_midi
-    except ImportError as error:
-        raise UsageError(
-            f"Expected the library pretty_midi to arrange MIDI files. Received: {error}. "
-            "Install it: pip install kmir[midi]."
-        ) from None
-    try:
-        return pretty_midi.PrettyMIDI(str(path))
-    except Exception as error:  # whatever a damaged file makes the reader stumble over
-        raise AudioError(
-            f"Expected a MIDI file. Received: {path} ({type(error).__name__}: {error}); "
-            "fetch it again."
-        ) from None
-
-
-def write_midi(parts: list[Any], path: Path, speed: float = 1.0) -> None:
-    """Write instruments of ``pretty_midi``, everything `speed` times as early."""
-    import pretty_midi
-
-    piece = pretty_midi.PrettyMIDI(resolution=TICKS)
-    for part in copy.deepcopy(parts):
-        for note in part.notes:
-            note.start, note.end = note.start / speed, note.end / speed
-        for event in (*part.control_changes, *part.pitch_bends):
-            event.time /= speed
-        piece.instruments.append(part)
-    piece.write(str(path))
 
 
 def _volume(value: int) -> Any:

@@ -11,7 +11,7 @@ from kmir.datasets import groove
 from kmir.datasets.groove import BIBTEX, LICENSE, tracks
 from kmir.datasets.groove_table import beat_unit
 from kmir.errors import DatasetError, UsageError
-from kmir.synthesis.band import KITS
+from kmir.synthesis.casting import KITS
 from kmir.synthesis.midi import find_soundfonts
 
 pretty_midi = pytest.importorskip("pretty_midi", reason="pretty_midi is not installed")

@@ -14,7 +14,8 @@ from kmir.annotations import Annotations, Beats
 from kmir.errors import RecordError, UsageError
 from kmir.nn.losses import ShiftTolerantBinaryCrossentropy, WeightedBinaryCrossentropy
 from kmir.records.spec import Manifest, Spec
-from pipelines.beats import TEMPI, BeatsConfig, BeatTracking
+from pipelines.beats import BeatsConfig, BeatTracking
+from pipelines.tempo import TEMPI
 
 RATE = 50.0
 SPEC = Spec("folder", {}, "float16", ("beats",))

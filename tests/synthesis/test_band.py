@@ -7,7 +7,8 @@ import pytest
 
 from kmir.annotations import Beats, Segments
 from kmir.errors import AudioError
-from kmir.synthesis.band import Band, Drummer, Groove, read_midi, write_midi
+from kmir.synthesis.band import Band, Drummer, Groove
+from kmir.synthesis.midi_file import read_midi, write_midi
 
 pretty_midi = pytest.importorskip("pretty_midi", reason="pretty_midi is not installed")
 
