@@ -11,7 +11,7 @@ def card_text(name: str, config: Mapping[str, Any], labels: Sequence[str]) -> st
 
     Args:
         name: Of the preset.
-        config: As in its ``config.json``.
+        config: As in its ``config.json``; its card may have ``tables``: rows by title.
         labels: In the order of the output.
     """
     card = config["card"]
@@ -36,7 +36,15 @@ import kmir
 preset = kmir.from_preset("{name}")
 print(preset.predict("song.mp3"))
 ```
-"""
+{"".join(_section(title, rows) for title, rows in card.get("tables", {}).items())}"""
+
+
+def _section(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """A table of what was measured besides; its columns are those of the first row."""
+    columns = list(rows[0])
+    lines = [columns, ["---"] * len(columns), *([row[name] for name in columns] for row in rows)]
+    table = "".join(f"| {' | '.join(map(str, cells))} |\n" for cells in lines)
+    return f"\n## {title}\n\n{table}"
 
 
 def _row(name: str, card: Mapping[str, Any]) -> str:
