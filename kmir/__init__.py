@@ -21,12 +21,15 @@ _HOMES = {
     "list_presets": "kmir.presets",
     "Preset": "kmir.presets",
 }
-__all__ = ["Preset", "__version__", "from_preset", "list_presets", "save_preset"]
+_MODULES = ("decoders",)
+__all__ = ["Preset", "__version__", "decoders", "from_preset", "list_presets", "save_preset"]
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return importlib.import_module(f"kmir.{name}")
     raise AttributeError(f"module 'kmir' has no attribute '{name}'")
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 SHOWN = 20
 
@@ -71,3 +72,41 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     return f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(names) or 'none'}."
+
+
+def check_values(values: Mapping[str, Any], rules: Iterable[tuple[str, bool, str]]) -> None:
+    """Refuse a field or an option that is out of range.
+
+    Args:
+        values: All of them by name: `vars` of an object, or `locals` of a function.
+        rules: Name of a value, whether it is right, and what would be.
+
+    Raises:
+        UsageError: If one is not right; of several, the first is told.
+
+    Example:
+        >>> check_values({"hop": 0}, [("hop", False, "above 0")])
+        Traceback (most recent call last):
+        kmir.errors.UsageError: Expected hop above 0. Received: 0.
+    """
+    for name, valid, expected in rules:
+        if not valid:
+            raise UsageError(f"Expected {name} {expected}. Received: {values[name]!r}.")
+
+
+def check_choice(name: str, value: str, known: Sequence[str]) -> None:
+    """Refuse an option that is none of a few words.
+
+    Args:
+        name: Of the option.
+        value: What was received.
+        known: The words.
+
+    Raises:
+        UsageError: With the word that is nearest.
+    """
+    if value not in known:
+        raise UsageError(
+            f"Expected {name} as one of {', '.join(known)}. Received: {value!r}. "
+            f"{nearest(str(value), known)}"
+        )

@@ -11,23 +11,20 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from tqdm import tqdm
 
 from kmir import command
-from kmir.annotations import Annotations, Beats
+from kmir.annotations import Annotations
 from kmir.annotations.files import FORMATS, SUFFIXES
 from kmir.annotations.recording import Recording
 from kmir.errors import KmirError, UsageError
 from kmir.features.audio import duration, find_audio
 from kmir.features.decoding import opened
 from kmir.presets import Preset, from_preset, list_presets
-from kmir.quiet import muted_stderr
-from kmir.synthesis.click import clicked
+from kmir.synthesis.click import write_clicked
 
 NAMES = tuple(dict.fromkeys(name for formats in FORMATS.values() for name in formats))
 TOP = 5  # tags in a table
-BLOCK_SECONDS = 30
 
 
 def gather(sources: Iterable[Path]) -> dict[Path, Path]:
@@ -89,10 +86,10 @@ def reads(preset: Preset) -> str:
     Raises:
         UsageError: If it reads nothing that can be written.
     """
-    silent = {
-        name: np.zeros((1, output.size) if output.level == "frame" else output.size, np.float32)
-        for name, output in preset.task.outputs().items()
-    }
+    silent = {}
+    for name, output in preset.task.outputs().items():
+        each = output.level == "frame" and not output.averaged
+        silent[name] = np.zeros((1, output.size) if each else output.size, np.float32)
     known = preset.task.decode(silent, np.zeros(1)).known
     for kind in FORMATS:
         if kind in known:
@@ -158,7 +155,11 @@ def main(argv: list[str]) -> int:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(form.write([_recording(path, annotations, top)]), "utf-8")
             if args.click and annotations.beats is not None:
-                _write_clicked(args.out / clicks[path], path, annotations.beats)
+                try:
+                    with opened(path) as sound:
+                        write_clicked(sound, annotations.beats, args.out / clicks[path])
+                except KmirError as error:
+                    failed[path] = str(error)
         print(args.out)
     else:
         found = [_recording(path, annotations, top) for path, annotations in predictions]
@@ -191,25 +192,6 @@ def _recording(path: Path, annotations: Annotations, top: int | None) -> Recordi
     if top is not None and annotations.tags is not None:
         annotations = replace(annotations, tags=annotations.tags.top(top))
     return Recording(str(path), annotations, partial(duration, path))
-
-
-def _write_clicked(target: Path, path: Path, beats: Beats) -> None:
-    """Write a recording as WAV of 16 bits with clicks on its beats, at its rate and channels."""
-
-    def blocks(sound: soundfile.SoundFile) -> Iterator[np.ndarray]:
-        while True:
-            with muted_stderr():
-                block = sound.read(BLOCK_SECONDS * sound.samplerate, "float32", always_2d=True)
-            if not len(block):
-                return
-            yield block
-
-    with (
-        opened(path) as sound,
-        soundfile.SoundFile(target, "w", sound.samplerate, sound.channels, "PCM_16") as out,
-    ):
-        for block in clicked(blocks(sound), beats, sound.samplerate):
-            out.write(block)
 
 
 def _targets(files: dict[Path, Path], ending: str) -> dict[Path, Path]:

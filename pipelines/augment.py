@@ -150,17 +150,17 @@ def gain_and_noise(feature: Feature, *, gain_db: float, noise: float) -> Augment
     """Clips made louder or softer, and noise on every bin.
 
     Args:
-        feature: One whose values count from zero, such as chroma.
+        feature: One that is linear, such as chroma.
         gain_db: A clip's gain is drawn evenly from minus to plus this; 20 dB are a factor of 10.
         noise: Standard deviation of the noise; what falls below zero is zero.
 
     Raises:
         UsageError: If the feature is on another scale.
     """
-    if feature.silence != 0:
+    if not feature.linear:
         raise UsageError(
-            f"Expected a feature that counts from zero for gain_db and noise. Received: "
-            f"{feature.name} with silence at {feature.silence:g}. Set both to 0."
+            "Expected a feature whose values are linear, such as nnls_chroma, for gain_db and "
+            f"noise. Received: {feature.name}. Set both to 0."
         )
 
     def apply(batch: Batch, seed: tf.Tensor) -> Batch:

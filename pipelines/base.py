@@ -50,7 +50,7 @@ class PipelineConfig:
         time_mask_seconds: Seconds that a time mask spans at most.
         mixup: Alpha of mixup's beta distribution; 0 mixes nothing.
         transpose: Rotate chroma by 0 to 11 semitones, labels with it.
-        gain_db: Features that count from zero are made louder or softer by up to this.
+        gain_db: Clips of a feature that is `linear` are made louder or softer by up to this.
         noise: Standard deviation of what is added to such features, before they are cut at zero.
     """
 
@@ -156,7 +156,13 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def decode(self, activations: Mapping[str, np.ndarray], times: np.ndarray) -> Annotations:
-        """Annotations from a model's outputs over a whole track; inverse of `encode`."""
+        """Annotations from a model's outputs over a whole track; inverse of `encode`.
+
+        Args:
+            activations: By name ``(size,)`` where the output is of level ``"clip"`` or averaged,
+                else ``(frames, size)``.
+            times: ``(frames,)`` seconds.
+        """
 
     @abc.abstractmethod
     def losses(self, manifest: Manifest) -> dict[str, keras.losses.Loss]:

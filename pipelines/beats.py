@@ -25,7 +25,7 @@ import numpy as np
 
 from kmir.annotations import Annotations, Beats
 from kmir.decoders import beats_from_activations, downbeats_from_activations, peaks
-from kmir.errors import RecordError, UsageError
+from kmir.errors import RecordError, check_values
 from kmir.features.base import Feature
 from kmir.features.log_frequency import LogFrequency
 from kmir.nn import Output
@@ -41,6 +41,8 @@ SLOWEST, FASTEST = 55.0, 215.0  # tempi that scores are told apart by, and that 
 RANGES = (0.0, 80.0, 110.0, 140.0, math.inf)
 # The network is to see a tempo of 200 bpm in steps of 3 %, finer than frames of 20 ms.
 DECODED_RATE = 100.0
+TOP_BPM = 1000.0  # beats of six such frames; more is a slip
+NEAR = 0.07  # seconds: the window within which a beat counts as found
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,9 @@ class BeatsConfig(PipelineConfig):
         min_bpm: Slowest tempo of the network.
         max_bpm: Fastest tempo.
         transition_lambda: How steady the tempo is (``"dbn"``, ``"dbn_beats"``).
-        threshold: Activation below which there is no music at both ends, or no peak.
+        threshold: Activation below which there is no music at both ends (``"dbn"``,
+            ``"dbn_beats"``).
+        peak_threshold: Activation below which there is no peak (``"peaks"``).
     """
 
     clip_seconds: float | None = 20.0
@@ -84,22 +88,25 @@ class BeatsConfig(PipelineConfig):
     max_bpm: float = FASTEST
     transition_lambda: float = 100.0
     threshold: float = 0.05
+    peak_threshold: float = 0.2
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, valid, expected in (
+        positive, slower = "above 0, and finite", f"above 0 and below max_bpm ({self.max_bpm:g})"
+        rules = (
             ("tolerance", self.tolerance >= 0, "from 0"),
             ("widening", self.widening >= 0, "from 0"),
-            ("positive_weight", self.positive_weight > 0, "above 0"),
-            ("downbeat_weight", self.downbeat_weight > 0, "above 0"),
-            ("tempo_spread", self.tempo_spread > 0, "above 0"),
+            ("positive_weight", 0 < self.positive_weight < math.inf, positive),
+            ("downbeat_weight", 0 < self.downbeat_weight < math.inf, positive),
+            ("tempo_spread", 0 < self.tempo_spread < math.inf, positive),
             ("beats_per_bar", min(self.beats_per_bar, default=0) >= 1, "with one metre or more"),
-            ("min_bpm", 0 < self.min_bpm < self.max_bpm, f"above 0, below {self.max_bpm:g}"),
-            ("transition_lambda", self.transition_lambda >= 0, "from 0"),
+            ("max_bpm", 0 < self.max_bpm <= TOP_BPM, f"above 0, to {TOP_BPM:g}"),
+            ("min_bpm", 0 < self.min_bpm < self.max_bpm, slower),
+            ("transition_lambda", 0 <= self.transition_lambda < math.inf, "from 0, and finite"),
             ("threshold", 0 <= self.threshold < 1, "from 0 to below 1"),
-        ):
-            if not valid:
-                raise UsageError(f"Expected {name} {expected}. Received: {getattr(self, name)!r}.")
+            ("peak_threshold", 0 <= self.peak_threshold < 1, "from 0 to below 1"),
+        )
+        check_values(vars(self), rules)
 
 
 class BeatTracking(Task):
@@ -117,6 +124,7 @@ class BeatTracking(Task):
         "max_bpm",
         "transition_lambda",
         "threshold",
+        "peak_threshold",
     )
     training: ClassVar[Mapping[str, Any]] = {
         "batch_size": 16,
@@ -141,7 +149,7 @@ class BeatTracking(Task):
         return {
             "beat": Output(1, "sigmoid", "frame"),
             "downbeat": Output(1, "sigmoid", "frame"),
-            "tempo": Output(len(TEMPI), "softmax", "frame", loss_weight=0.05),
+            "tempo": Output(len(TEMPI), "softmax", "frame", loss_weight=0.05, averaged=True),
         }
 
     # === Annotations → targets ===
@@ -180,7 +188,10 @@ class BeatTracking(Task):
     # === Outputs → annotations ===
 
     def decode(self, activations: Mapping[str, np.ndarray], times: np.ndarray) -> Annotations:
-        """Beats, with positions unless the decoder has none, and the tempo if there are beats."""
+        """Beats, with positions unless the decoder has none, and the tempo if there are beats.
+
+        Of the tempo the mean over frames is taken.
+        """
         beats = self._beats(activations, times)
         tempo = tempo_at_peak(activations["tempo"]) if len(beats.times) > 1 else None
         return Annotations(beats=beats, tempo=tempo)
@@ -192,8 +203,8 @@ class BeatTracking(Task):
         downbeat = np.asarray(activations["downbeat"], np.float64)[:, 0].clip(0, 1)
         c, rate = self.config, 1 / (times[1] - times[0])
         if c.decoder == "peaks":
-            found = peaks(beat, rate, threshold=max(c.threshold, 0.2))
-            firsts = peaks(downbeat, rate, threshold=max(c.threshold, 0.2))
+            found = peaks(beat, rate, threshold=c.peak_threshold)
+            firsts = peaks(downbeat, rate, threshold=c.peak_threshold)
             return Beats(times[0] + found, _positions(found, firsts))
         step = max(1, round(DECODED_RATE / rate))
         fine = np.arange((len(times) - 1) * step + 1) / step
@@ -284,13 +295,18 @@ def _without_position(beats: Beats, times: np.ndarray) -> np.ndarray:
 
 
 def _positions(beats: np.ndarray, downbeats: np.ndarray) -> np.ndarray:
-    """``(n,)`` position of each beat, counted from the beats next to downbeats; 0 before those."""
-    positions = np.zeros(len(beats), int)
-    if len(beats) and len(downbeats):
-        firsts = np.unique(np.abs(beats[:, np.newaxis] - downbeats).argmin(axis=0))
-        since = np.searchsorted(firsts, np.arange(len(beats)), side="right") - 1
-        positions = np.where(since >= 0, np.arange(len(beats)) - firsts[since] + 1, 0)
-    return positions
+    """``(n,)`` position of each beat, counted from those that are downbeats; 0 before the first.
+
+    A beat is one if a peak of downbeats lies within `NEAR` of it; peaks beside all beats are noise.
+    """
+    if not len(beats):
+        return np.zeros(0, int)
+    nearest = np.searchsorted((beats[1:] + beats[:-1]) / 2, downbeats)
+    firsts = np.unique(nearest[np.abs(beats[nearest] - downbeats) <= NEAR])
+    if not len(firsts):
+        return np.zeros(len(beats), int)
+    since = np.searchsorted(firsts, np.arange(len(beats)), side="right") - 1
+    return np.where(since >= 0, np.arange(len(beats)) - firsts[since] + 1, 0)
 
 
 def _by_tempo(

@@ -36,16 +36,16 @@ def tempo_targets(beats: np.ndarray, times: np.ndarray, spread: float) -> np.nda
 
 
 def tempo_at_peak(distribution: np.ndarray) -> float:
-    """Beats per minute at the peak of the mean distribution, between classes by a parabola.
+    """Beats per minute at the peak of a distribution, between classes by a parabola.
 
     Args:
-        distribution: ``(frames, classes)``, a distribution over `TEMPI` for each frame.
+        distribution: ``(classes,)``, over `TEMPI`.
     """
-    mean = np.log(np.asarray(distribution, np.float64).mean(axis=0) + 1e-9)
-    peak = int(mean.argmax())
+    levels = np.log(np.asarray(distribution, np.float64) + 1e-9)
+    peak = int(levels.argmax())
     place = float(peak)
-    if 0 < peak < len(mean) - 1:
-        left, top, right = mean[peak - 1 : peak + 2]
+    if 0 < peak < len(levels) - 1:
+        left, top, right = levels[peak - 1 : peak + 2]
         curve = left - 2 * top + right
         place += 0.5 * (left - right) / curve if curve else 0.0
     return float(TEMPI[0] * (TEMPI[1] / TEMPI[0]) ** place)

@@ -27,6 +27,16 @@ def test_import_brings_nothing_heavy() -> None:
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
 
+def test_decoders_come_without_tensorflow() -> None:
+    program = (
+        "import kmir, sys\n"
+        "beats = kmir.decoders.beats_from_activations([0.0] * 10, frame_rate=50)\n"
+        "print(len(beats), [m for m in ('tensorflow', 'keras') if m in sys.modules])"
+    )
+    done = _python(program)
+    assert (done.stdout.strip(), done.stderr) == ("0 []", "")
+
+
 @pytest.mark.parametrize("first", ["", "import importlib.util as u; u.find_spec('tensorflow')\n"])
 def test_tensorflow_is_silent_after_kmir(first: str) -> None:
     program = (
@@ -48,7 +58,7 @@ def test_a_failing_import_of_tensorflow_is_still_told(tmp_path: Path) -> None:
 
 def test_names_are_offered_before_they_are_loaded() -> None:
     assert dir(kmir) == sorted(
-        ["Preset", "__version__", "from_preset", "list_presets", "save_preset"]
+        ["Preset", "__version__", "decoders", "from_preset", "list_presets", "save_preset"]
     )
     with pytest.raises(AttributeError, match="module 'kmir' has no attribute 'form_preset'"):
         kmir.form_preset  # noqa: B018

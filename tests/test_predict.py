@@ -22,6 +22,7 @@ from kmir.errors import UsageError
 from kmir.features.log_mel import LogMel
 from kmir.features.nnls_chroma import NNLSChroma
 from kmir.presets import Preset, from_preset, save_preset
+from kmir.synthesis import click
 from pipelines.chords import Chords, ChordsConfig
 from zoo import gru
 
@@ -387,7 +388,7 @@ def test_audio_with_clicks(
     loud = np.stack([np.sin(2 * np.pi * 440 * time), np.zeros(len(time))], axis=1)
     soundfile.write(music / "loud.wav", loud, 8000, subtype="PCM_24")
     soundfile.write(music / "loud.flac", loud[:4000], 8000)
-    monkeypatch.setattr(predict, "BLOCK_SECONDS", 1)
+    monkeypatch.setattr(click, "BLOCK_SECONDS", 1)
     out = tmp_path / "beats"
     argv = [beat_preset, str(music), "--format", "csv", "--out", str(out), "--click"]
     assert command.run(predict.main, argv) == 0
@@ -413,6 +414,19 @@ def test_audio_with_clicks(
     np.testing.assert_allclose(mix[:800], 0.6 * loud[:800], atol=1e-4)
     mix, rate = soundfile.read(out / "more" / "noise_click.wav")
     assert (rate, mix.shape[1]) == (44100, 2)
+
+
+def test_clicks_that_cannot_be_written_stop_no_other_file(
+    beat_preset: str, music: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "beats"
+    (out / "tone_click.wav").mkdir(parents=True)
+    assert command.run(predict.main, [beat_preset, str(music), "--out", str(out), "--click"]) == 1
+    told = capsys.readouterr().err
+    assert told.count("kmir: error: ") == 1
+    assert f"kmir: error: Expected to write audio with clicks. Received: {out}/tone_click" in told
+    assert (out / "tone.txt").read_text()
+    assert soundfile.info(out / "more" / "noise_click.wav").channels == 2
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ class Config:
         form: ``"octave"``, ``"two_layer"`` or ``"one_layer"``; the fields below but for the last
             are of the octave form.
         first_pitch_class: Of the input's twelve, C = 0: 9 for NNLS chroma, 0 for librosa's chroma
-            and for a constant-Q transform from C (whose scale must count from zero).
+            and for a constant-Q transform from C (of scale ``"magnitude"``, if clips are made louder).
         filters: Of the convolutions.
         widths: Their kernels' pitches, 1 to 12 each.
         frames: Their kernels' frames, odd.

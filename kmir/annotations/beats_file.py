@@ -20,11 +20,11 @@ from pathlib import Path
 
 import numpy as np
 
-from kmir.annotations.lab import read_text, seconds
+from kmir.annotations.lab import cut, read_text, seconds
 from kmir.annotations.types import Beats
 from kmir.errors import AnnotationError
 
-WIDEST = 60  # characters of a line that a message repeats
+MOST = 1000  # beats of a bar; longer ones are slips, and some don't fit an integer
 
 
 @dataclass(frozen=True)
@@ -129,10 +129,9 @@ def _line(place: str, line: str) -> Found:
     time, position = numbers if len(numbers) == 2 else (math.nan, math.nan)
     if not math.isnan(time + position):
         return Found(place, time, position)
-    text = line.strip()
     fault = (
         "Expected seconds and, if it is known, a position in the bar, separated by a tab or "
-        f"blanks. Received: '{text[:WIDEST]}{'…' if len(text) > WIDEST else ''}'. Correct the line."
+        f"blanks. Received: '{cut(line.strip())}'. Correct the line."
     )
     return Found(place, time, position, fault)
 
@@ -157,7 +156,7 @@ def _faults(beat: Found, last: Found | None) -> Iterator[str]:
         return  # not known, as none before it
     if not _counts(beat.position):
         yield (
-            "Expected a position in the bar of 1, the downbeat, or 2, 3 …. "
+            f"Expected a position in the bar of 1, the downbeat, or 2, 3 … {MOST}. "
             f"Received: {beat.position:g}. Correct it."
         )
     elif before is not None and _counts(before) and beat.position not in (1, before + 1):
@@ -168,4 +167,4 @@ def _faults(beat: Found, last: Found | None) -> Iterator[str]:
 
 
 def _counts(position: float) -> bool:
-    return position >= 1 and position.is_integer()
+    return 1 <= position <= MOST and position.is_integer()

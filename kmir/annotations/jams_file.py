@@ -13,7 +13,7 @@ from typing import Any
 import kmir
 from kmir.annotations.beats_file import Found, ordered_beats
 from kmir.annotations.bundle import Annotations
-from kmir.annotations.lab import Span, chord_segments
+from kmir.annotations.lab import Span, chord_segments, cut
 from kmir.annotations.types import Beats, Segments, Tags
 from kmir.errors import AnnotationError, UsageError
 
@@ -54,7 +54,9 @@ def read_jams(path: Path, problems: list[str], name: str) -> Annotations | None:
     except OSError as error:
         problems.append(f"{name}: Expected a file to read. Received: {error.strerror}.")
         return None
-    except (ValueError, TypeError, KeyError, AttributeError, jams.JamsError) as error:
+    except (
+        ValueError, TypeError, KeyError, AttributeError, OverflowError, jams.JamsError
+    ) as error:  # fmt: skip
         problems.append(f"{name}: Expected a JAMS file. Received: {error}. Export it again.")
         return None
     if not found:
@@ -168,7 +170,7 @@ def _chords(entries: Entries, problems: list[str], name: str, namespace: str) ->
         if len(numbers) < 2 or not isinstance(value, str):
             problems.append(
                 f"{name}[{index}]: Expected time and duration in seconds and a label. Received: "
-                f"{time}, {duration}, {value}. Correct the entry."
+                f"{cut(f'{time}, {duration}, {value}')}. Correct the entry."
             )
             continue
         spans.append(Span(f"{name}[{index}]", float(time), float(time + duration), value))
@@ -186,7 +188,7 @@ def _beats(entries: Entries, problems: list[str], name: str, namespace: str) -> 
         if not _is_number(time) or not (position is None or _is_number(position)):
             fault = (
                 "Expected seconds and a position in the bar or null. Received: "
-                f"{time}, {position}. Correct the entry."
+                f"{cut(f'{time}, {position}')}. Correct the entry."
             )
         known = None if position is None else _number(position)
         found.append(Found(place, _number(time), known, fault))
@@ -195,7 +197,7 @@ def _beats(entries: Entries, problems: list[str], name: str, namespace: str) -> 
 
 def _tempo(entries: Entries, problems: list[str], name: str, namespace: str) -> float | None:
     wrong = [
-        f"{name}:{namespace}[{index}]: Expected a tempo above 0. Received: {value}. "
+        f"{name}:{namespace}[{index}]: Expected a tempo above 0. Received: {cut(str(value))}. "
         "Correct the entry."
         for index, (_, _, value, _) in enumerate(entries)
         if not _is_number(value) or value <= 0
@@ -224,7 +226,12 @@ READERS: dict[str, Callable[[Entries, list[str], str, str], Any]] = {
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # JSON has integers of any length
+        return False
 
 
 def _number(value: Any) -> float:

@@ -87,7 +87,7 @@ def read_spans(path: Path, problems: list[str], name: str) -> list[Span]:
         if len(words) < 3 or None in times:
             problems.append(
                 f"{name}:{number}: Expected start and end in seconds and a label, separated by "
-                f"tabs or blanks. Received: '{_cut(line.strip())}'. Correct the line."
+                f"tabs or blanks. Received: '{cut(line.strip())}'. Correct the line."
             )
             continue
         start, end = (time for time in times if time is not None)
@@ -171,6 +171,11 @@ def seconds(word: str) -> float | None:
     return time if math.isfinite(time) else None
 
 
+def cut(text: str) -> str:
+    """What a message repeats of a line: all of it, or its beginning."""
+    return text if len(text) <= WIDEST else f"{text[:WIDEST]}…"
+
+
 def _fault(span: Span, last: Span | None) -> str | None:
     """What is wrong with a span's times, alone and after the one before it."""
     times = f"{span.start:g} to {span.end:g}"
@@ -189,7 +194,3 @@ def _fault(span: Span, last: Span | None) -> str | None:
             "Correct one of them."
         )
     return None
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= WIDEST else f"{text[:WIDEST]}…"

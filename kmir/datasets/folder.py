@@ -115,7 +115,8 @@ def _is_annotated(root: Path, audio: dict[str, Path]) -> bool:
         raise DatasetError(
             f"Expected {READERS[suffix][0]} beside the audio and under its name, song{suffix} "
             f"beside song.mp3, in '{root}'. Received: {len(stray)} elsewhere, such as "
-            f"'{stray[0]}'. Move them there."
+            f"'{stray[0]}'. Move them there; or, for tagging, write a {TABLE} with the columns "
+            f"{','.join(NEEDED)}."
         )
     return False
 

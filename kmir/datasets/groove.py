@@ -43,9 +43,9 @@ from tqdm import tqdm
 from kmir.annotations import Annotations, Beats, Tags
 from kmir.datasets.groove_table import KINDS, Performance, read_performances
 from kmir.datasets.track import Track
-from kmir.errors import AudioError, DatasetError, UsageError, listed, nearest
-from kmir.synthesis.band import Drummer
+from kmir.errors import AudioError, DatasetError, check_choice, check_values, listed
 from kmir.synthesis.casting import KITS
+from kmir.synthesis.drummer import Drummer
 from kmir.synthesis.midi import Rendering, find_soundfonts
 from kmir.synthesis.midi_file import read_midi
 
@@ -59,7 +59,6 @@ BIBTEX = """\
 """
 LICENSE = "CC BY 4.0, Google LLC 2019: the performances. The sound is as free as the soundfont."
 
-CHOICES = {"beat_type": (*KINDS, "all"), "kits": ("standard", "random")}
 NEAR = 0.07  # seconds: the window within which a beat counts as found
 log = logging.getLogger("kmir")
 
@@ -101,18 +100,16 @@ def tracks(
         UsageError: If an option is out of range, or FluidSynth, a soundfont or the library
             pretty_midi is missing.
     """
-    for name, valid, expected, value in (
-        ("beat_type", beat_type in CHOICES["beat_type"], "as beat, fill or all", beat_type),
-        ("kits", kits in CHOICES["kits"], "as standard or random", kits),
-        ("speed", 1 <= speed <= 4, "from 1 to 4", speed),
-        ("renditions", renditions >= 1, "from 1", renditions),
-        ("gain", 0 < gain < math.inf, "above 0", gain),
-        ("sample_rate", 8000 <= sample_rate <= 96000, "from 8000 to 96000 Hz", sample_rate),
-        ("seed", seed >= 0, "from 0", seed),
-    ):
-        if not valid:
-            offer = f" {nearest(str(value), CHOICES[name])}" if name in CHOICES else ""
-            raise UsageError(f"Expected {name} {expected}. Received: {value!r}.{offer}")
+    check_choice("beat_type", beat_type, (*KINDS, "all"))
+    check_choice("kits", kits, ("standard", "random"))
+    rules = (
+        ("speed", 1 <= speed <= 4, "from 1 to 4"),
+        ("renditions", renditions >= 1, "from 1"),
+        ("gain", 0 < gain < math.inf, "above 0"),
+        ("sample_rate", 8000 <= sample_rate <= 96000, "from 8000 to 96000 Hz"),
+        ("seed", seed >= 0, "from 0"),
+    )
+    check_values(locals(), rules)
     wanted = KINDS if beat_type == "all" else (beat_type,)
     performances = _performances(Path(root), wanted)
     fonts = find_soundfonts(soundfonts)

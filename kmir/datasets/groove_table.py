@@ -9,7 +9,8 @@ from pathlib import Path
 
 from kmir.annotations.lab import seconds
 from kmir.datasets.track import SPLITS
-from kmir.errors import DatasetError
+from kmir.errors import DatasetError, listed
+from kmir.synthesis.drummer import Groove
 
 TABLE = "info.csv"
 COLUMNS = ("id", "style", "bpm", "beat_type", "time_signature", "midi_filename", "split")
@@ -71,6 +72,22 @@ def read_performances(
     if not rows and len(problems) == known:
         problems.append(f"{TABLE}: Expected a {' or '.join(wanted)}. Received: none.")
     return home, rows
+
+
+def drum_grooves(root: Path) -> list[Groove]:
+    """Grooves in 4/4, in the order of the table, for a drummer to play in other music.
+
+    Args:
+        root: As for `read_performances`.
+
+    Raises:
+        DatasetError: If the folder is not that of Groove MIDI; the message lists all that is wrong.
+    """
+    problems: list[str] = []
+    home, rows = read_performances(root, ("beat",), problems)
+    if problems:
+        raise DatasetError(listed(home, problems))
+    return [Groove(row.midi, row.bpm) for row in rows if row.metre == (4, 1.0)]
 
 
 def beat_unit(signature: str) -> tuple[int, float] | None:

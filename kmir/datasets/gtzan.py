@@ -35,9 +35,9 @@ from pathlib import Path
 
 from kmir.annotations import Annotations, Tags
 from kmir.annotations.beats_file import read_beats, tempo_of
-from kmir.annotations.lab import read_text, seconds
+from kmir.annotations.lab import cut, read_text, seconds
 from kmir.datasets.track import Track
-from kmir.errors import DatasetError, UsageError, listed, nearest
+from kmir.errors import DatasetError, check_choice, listed
 from kmir.features.audio import find_audio
 
 BIBTEX = """\
@@ -130,11 +130,7 @@ def tracks(
         DatasetError: If the folder is not laid out as above; the message lists all of it.
         UsageError: If the split is another.
     """
-    if split not in SPLITS:
-        raise UsageError(
-            f"Expected split as one of {', '.join(SPLITS)}. Received: '{split}'. "
-            f"{nearest(split, SPLITS)}"
-        )
+    check_choice("split", split, SPLITS)
     root = Path(root)
     place = root / audio
     if not place.is_dir():
@@ -213,7 +209,7 @@ def _known(path: Path, root: Path, problems: list[str]) -> Annotations | None:
         tempo = None if text is None else seconds(text)
         if text is not None and (tempo is None or tempo <= 0):
             problems.append(
-                f"{name}: Expected beats per minute above 0. Received: '{text.strip()[:60]}'. "
+                f"{name}: Expected beats per minute above 0. Received: '{cut(text.strip())}'. "
                 "Correct it, or remove the file."
             )
     if len(problems) > before:

@@ -35,13 +35,15 @@ from pathlib import Path
 import numpy as np
 
 from kmir.annotations import Annotations, Beats
-from kmir.annotations.lab import read_chords, read_text, seconds
-from kmir.datasets.groove_table import read_performances
+from kmir.annotations.beats_file import tempo_of
+from kmir.annotations.lab import cut, read_chords, read_text, seconds
+from kmir.datasets.groove_table import drum_grooves
 from kmir.datasets.track import Track
-from kmir.errors import DatasetError, UsageError, listed, nearest
-from kmir.synthesis.band import Band, Groove
+from kmir.errors import DatasetError, check_choice, check_values, listed
+from kmir.synthesis.band import Band
 from kmir.synthesis.casting import band_for, tempo_factor
 from kmir.synthesis.midi import Rendering, find_soundfonts
+from kmir.synthesis.midi_file import require_pretty_midi
 
 BIBTEX = """\
 @inproceedings{wang2020pop909,
@@ -104,7 +106,9 @@ def tracks(
         speed: Largest factor by which a song is played faster or slower, from 1. Exact, since it
             is the notes that move.
         groove: Folder of Groove MIDI: songs in 4/4 are joined by its drummers, and by a bass and a
-            rhythm guitar that play the chords. Not, if empty.
+            rhythm guitar that play the chords. Not, if empty. All of its grooves in 4/4 play along,
+            whatever their split there: don't score a model that was trained on them on Groove's
+            test split.
         band: Share of the renditions that a band joins, 0 to 1.
         band_speed: As `speed`, for those that a band joins; their tempi are spread evenly over 60
             to 190 bpm as far as it reaches, since it is the drums that tell how fast they are. A
@@ -123,24 +127,25 @@ def tracks(
     Raises:
         DatasetError: If the folder is not laid out as above or annotations are malformed; the
             message lists all of it.
-        UsageError: If an option is out of range, or FluidSynth or a soundfont is missing.
+        UsageError: If an option is out of range, or FluidSynth or a soundfont is missing, or, with
+            `groove` or another `speed`, the library pretty_midi.
     """
-    for name, valid, expected, value in (
-        ("programs", programs in PROGRAMS, f"as one of {PROGRAMS}", programs),
-        ("detune", 0 <= detune <= 100, "from 0 to 100 cents", detune),
-        ("speed", 1 <= speed <= 4, "from 1 to 4", speed),
-        ("band", 0 <= band <= 1, "from 0 to 1", band),
-        ("band_speed", 1 <= band_speed <= 4, "from 1 to 4", band_speed),
-        ("gain_db", 0 <= gain_db <= 60, "from 0 to 60 dB", gain_db),
-        ("drive", 0 <= drive <= 100, "from 0 to 100", drive),
-        ("sample_rate", 8000 <= sample_rate <= 96000, "from 8000 to 96000 Hz", sample_rate),
-        ("renditions", renditions >= 1, "from 1", renditions),
-        ("gain", 0 < gain < math.inf, "above 0", gain),
-        ("seed", seed >= 0, "from 0", seed),
-    ):
-        if not valid:
-            offer = f" {nearest(str(value), PROGRAMS)}" if name == "programs" else ""
-            raise UsageError(f"Expected {name} {expected}. Received: {value!r}.{offer}")
+    check_choice("programs", programs, PROGRAMS)
+    rules = (
+        ("detune", 0 <= detune <= 100, "from 0 to 100 cents"),
+        ("speed", 1 <= speed <= 4, "from 1 to 4"),
+        ("band", 0 <= band <= 1, "from 0 to 1"),
+        ("band_speed", 1 <= band_speed <= 4, "from 1 to 4"),
+        ("gain_db", 0 <= gain_db <= 60, "from 0 to 60 dB"),
+        ("drive", 0 <= drive <= 100, "from 0 to 100"),
+        ("sample_rate", 8000 <= sample_rate <= 96000, "from 8000 to 96000 Hz"),
+        ("renditions", renditions >= 1, "from 1"),
+        ("gain", 0 < gain < math.inf, "above 0"),
+        ("seed", seed >= 0, "from 0"),
+    )
+    check_values(locals(), rules)
+    if groove or speed > 1:
+        require_pretty_midi()  # now, and not for each song
     songs = _songs(Path(root))
     fonts = find_soundfonts(soundfonts)
     grooves = drum_grooves(Path(groove).expanduser()) if groove else []
@@ -186,19 +191,6 @@ def tracks(
     return (rendition(*song, index) for song in songs for index in range(renditions))
 
 
-def drum_grooves(root: Path) -> list[Groove]:
-    """Drum performances in 4/4 of Groove MIDI, in the order of its table.
-
-    Raises:
-        DatasetError: If the folder is not that of Groove MIDI; the message lists all that is wrong.
-    """
-    problems: list[str] = []
-    home, rows = read_performances(root, ("beat",), problems)
-    if problems:
-        raise DatasetError(listed(home, problems))
-    return [Groove(row.midi, row.bpm) for row in rows if row.metre == (4, 1.0)]
-
-
 def _songs(root: Path) -> list[tuple[Path, Annotations]]:
     """MIDI files of all songs with their annotations, or all that is wrong with them."""
     home = root / "POP909" if (root / "POP909").is_dir() else root
@@ -236,7 +228,7 @@ def _read_beats(path: Path, problems: list[str], name: str) -> tuple[Beats | Non
         if time is None or time < 0 or len(flags) != 2 or not set(flags) <= {0, 1}:
             problems.append(
                 f"{place}: Expected seconds from 0 and two flags of 0 or 1. "
-                f"Received: '{line.strip()[:60]}'. Correct the line."
+                f"Received: '{cut(line.strip())}'. Correct the line."
             )
         elif times and time <= times[-1]:
             problems.append(
@@ -251,7 +243,7 @@ def _read_beats(path: Path, problems: list[str], name: str) -> tuple[Beats | Non
     if len(problems) > before:
         return None, None
     beats = Beats(np.array(times), count_beats(np.array(downbeats)))
-    return beats, 60 / float(np.median(np.diff(times))) if len(times) > 1 else None
+    return beats, tempo_of(beats)
 
 
 def count_beats(downbeats: np.ndarray) -> np.ndarray:

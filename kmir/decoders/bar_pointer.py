@@ -9,7 +9,9 @@ first part of a beat, its head, the frame is expected to look like a beat, elsew
 Between two beats nothing is left to choose, so Viterbi's maximum is taken over whole beats instead
 of frames and positions. Of each path's log-probability the part that all paths share is left out:
 what remains is, beat by beat, one transition and the log-odds of the frames in the head. A beat is
-at least the shortest interval long, so that many frames are solved at once.
+at least the shortest interval long, so that many frames are solved at once. So that a song of hours
+takes little memory, the way back through it is kept for one segment only, and solved again for the
+others from the scores at their starts.
 """
 
 from __future__ import annotations
@@ -25,6 +27,9 @@ from kmir.errors import UsageError
 NEVER = np.spacing(1.0)
 # Numbers in the table of candidates that are maximised in one go: 1 MB, the size of a cache.
 CANDIDATES = 1 << 17
+# Frames whose back-pointers are kept at a time: songs up to here, five minutes at 100 frames a
+# second, are solved once, longer ones twice.
+SEGMENT = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -142,48 +147,77 @@ def best_path(log_odds: np.ndarray, bar: Sequence[int], tempi: Tempi) -> BeatPat
         tempo, then the later start.
     """
     frames, kinds = log_odds.shape
-    intervals, heads = tempi.intervals, tempi.heads
-    beats, count, longest = len(bar), len(intervals), int(intervals[-1])
+    beats, count, longest = len(bar), len(tempi.intervals), int(tempi.intervals[-1])
     # sums[kind, longest + frame] is the sum before that frame. A beat cut off at either end of the
     # song is charged for what is heard of its head: all that is outside adds nothing.
-    sums = np.zeros((kinds, longest + frames + int(heads[-1]) + 1))
+    sums = np.zeros((kinds, longest + frames + int(tempi.heads[-1]) + 1))
     np.cumsum(log_odds.T, axis=1, out=sums[:, longest + 1 : longest + frames + 1])
     sums[:, longest + frames + 1 :] = sums[:, longest + frames, None]
 
     # begun[beat, frame % longest] is the score of the best path into a beat that begins there. What
     # began before the song costs nothing.
     begun = np.zeros((beats, longest, count))
-    previous = np.empty((frames, beats, count), np.min_scalar_type(count - 1))
+    segments = [range(frames)[first : first + SEGMENT] for first in range(0, frames, SEGMENT)]
+    restarts = []
+    for segment in segments:
+        restarts.append(begun.copy())
+        previous = _advance(begun, segment, sums, bar, tempi)
+
+    beat, tempo, position, score = _last_state(begun, sums, bar, tempi, frames)
+    start = frames - 1 - position
+    path = [(start, tempi.heads[tempo], beat)]
+    for segment, restart in zip(reversed(segments), reversed(restarts), strict=True):
+        if segment is not segments[-1]:
+            previous = _advance(restart, segment, sums, bar, tempi)
+        while start >= segment.start:
+            tempo = int(previous[start - segment.start, beat, tempo])
+            beat = (beat - 1) % beats
+            start -= int(tempi.intervals[tempo])
+            path.append((start, tempi.heads[tempo], beat))
+    steps = np.array(path[::-1], np.int64)
+    every_state = beats * int(tempi.intervals.sum())  # as likely as each other before the song
+    return BeatPath(steps[:, 0], steps[:, 1], steps[:, 2], score - float(np.log(every_state)))
+
+
+def _advance(
+    begun: np.ndarray, segment: range, sums: np.ndarray, bar: Sequence[int], tempi: Tempi
+) -> np.ndarray:
+    """The tempo of the beat before each that can begin in a segment; `begun` moves on to its end.
+
+    Args:
+        begun: ``(beats, longest, tempi)`` scores of what began in the `longest` frames before the
+            segment; written over by those before its end.
+        segment: Frames to solve.
+        sums: ``(kinds, longest + frames + heads)`` log-odds, summed up.
+        bar: As for `best_path`.
+        tempi: As for `best_path`.
+
+    Returns:
+        ``(segment, beats, tempi)`` back-pointers, of the smallest integers that hold them.
+    """
+    intervals = tempi.intervals
+    beats, longest, count = begun.shape
+    previous = np.empty((len(segment), beats, count), np.min_scalar_type(count - 1))
     into = np.ascontiguousarray(tempi.log_transition.T)
     every = np.arange(count)
     step = min(int(intervals[0]), max(1, CANDIDATES // count**2))
     ended = np.empty((beats, step, count))
     candidates = np.empty((step, count, count))
-    for first in range(0, frames, step):
-        size = min(step, frames - first)
-        starts = np.arange(first, first + size)[:, None] - intervals
+    for done in range(0, len(segment), step):
+        frames = np.array(segment[done : done + step])
+        size = len(frames)
+        starts = frames[:, None] - intervals
         place, ring = starts + longest, starts % longest
-        gains = sums[:, place + heads] - sums[:, place]
+        gains = sums[:, place + tempi.heads] - sums[:, place]
         for beat, kind in enumerate(bar):
             ended[beat, :size] = begun[beat, ring, every] + gains[kind]
-        now = np.arange(first, first + size) % longest
         for beat in range(beats):
             scores = np.add(ended[beat - 1, :size, None], into, out=candidates[:size])
             best = scores.argmax(axis=2)
-            previous[first : first + size, beat] = best
-            begun[beat, now] = np.take_along_axis(scores, best[:, :, None], axis=2)[:, :, 0]
-
-    beat, tempo, position, score = _last_state(begun, sums, bar, tempi, frames)
-    start = frames - 1 - position
-    path = [(start, heads[tempo], beat)]
-    while start >= 0:
-        tempo = int(previous[start, beat, tempo])
-        beat = (beat - 1) % beats
-        start -= int(intervals[tempo])
-        path.append((start, heads[tempo], beat))
-    steps = np.array(path[::-1], np.int64)
-    every_state = beats * int(intervals.sum())  # as likely as each other before the song
-    return BeatPath(steps[:, 0], steps[:, 1], steps[:, 2], score - float(np.log(every_state)))
+            previous[done : done + size, beat] = best
+            best_scores = np.take_along_axis(scores, best[:, :, None], axis=2)
+            begun[beat, frames % longest] = best_scores[:, :, 0]
+    return previous
 
 
 def _last_state(

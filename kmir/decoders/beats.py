@@ -127,14 +127,13 @@ def downbeats_from_activations(
 
 
 def _checked(activations: np.ndarray, dimensions: int) -> np.ndarray:
-    """Activations as float64, if they are probabilities of the shape that is wanted."""
+    """Activations, if they are probabilities of the shape that is wanted."""
     activations = np.asarray(activations)
     wanted = ("(frames,)", "(frames, 2)")[dimensions - 1]
     if activations.ndim != dimensions or (dimensions == 2 and activations.shape[1] != 2):
         raise UsageError(f"Expected activations {wanted}. Received: shape {activations.shape}.")
     if activations.dtype.kind not in "fiub":
         raise UsageError(f"Expected activations that are numbers. Received: {activations.dtype}.")
-    activations = activations.astype(np.float64)
     if np.isnan(activations).any():
         frame = int(np.argwhere(np.isnan(activations))[0, 0])
         raise UsageError(f"Expected activations that are numbers. Received: NaN in frame {frame}.")
@@ -143,12 +142,17 @@ def _checked(activations: np.ndarray, dimensions: int) -> np.ndarray:
         raise UsageError(
             f"Expected activations in [0, 1]. Received: {outside[0]:g}; apply a sigmoid to logits."
         )
-    if dimensions == 2 and (most := activations.sum(axis=1).max(initial=0)) > MOST:
+    if dimensions == 2 and (most := _total(activations).max(initial=0)) > MOST:
         raise UsageError(
             f"Expected beat and downbeat activations that sum to 1 at most. Received: {most:g}; "
             "take the downbeat's from the beat's if that counts downbeats too."
         )
     return activations
+
+
+def _total(activations: np.ndarray) -> np.ndarray:
+    """``(frames, 1)`` probability of any class; float64, whatever the activations are."""
+    return activations.sum(axis=1, keepdims=True, dtype=np.float64)
 
 
 def _check_threshold(threshold: float) -> None:
@@ -158,17 +162,22 @@ def _check_threshold(threshold: float) -> None:
 
 def _heard(activations: np.ndarray, threshold: float) -> tuple[int, np.ndarray]:
     """First frame in which a class reaches the threshold, and the frames from there to the last."""
-    loud = np.flatnonzero((activations >= threshold).any(axis=1))
-    if not loud.size:
+    # A plain float would be rounded to the activations' precision.
+    loud = np.greater_equal(activations, np.float64(threshold)).any(axis=1)
+    if not loud.any():
         return 0, activations[:0]
-    return int(loud[0]), activations[loud[0] : loud[-1] + 1]
+    first = int(loud.argmax())
+    return first, activations[first : len(loud) - int(loud[::-1].argmax())]
 
 
 def _log_odds(activations: np.ndarray, observation_lambda: float) -> np.ndarray:
     """How much likelier each class is than none of them, which the rest of a beat shares."""
-    none = np.maximum(1 - activations.sum(axis=1, keepdims=True), CERTAIN)
-    some = np.maximum(activations, CERTAIN)
-    return np.log(some) - np.log(none / (observation_lambda - 1))
+    none = np.maximum(1 - _total(activations), CERTAIN)
+    none /= observation_lambda - 1
+    log_odds = np.maximum(activations, CERTAIN, dtype=np.float64)
+    np.log(log_odds, out=log_odds)  # in place: a song may have a million frames
+    log_odds -= np.log(none, out=none)
+    return log_odds
 
 
 def _frames(
@@ -178,12 +187,11 @@ def _frames(
     if not correct:
         begun = path.starts > 0
         return path.starts[begun], path.positions[begun]
-    strongest = activations.max(axis=1)
     ends = path.starts + path.heads
     seen = ends > 0
     starts = np.maximum(path.starts[seen], 0)
     peaks = [
-        start + int(strongest[start:end].argmax())
+        start + int(activations[start:end].max(axis=1).argmax())
         for start, end in zip(starts, ends[seen], strict=True)
     ]
     return np.array(peaks, np.int64), path.positions[seen]

@@ -36,11 +36,14 @@ class Feature(abc.ABC):
             features that are not chroma.
         refuses_silence: Whether a file in which nothing sounds is an error; not where silence has
             an answer, such as no beats.
+        linear: Whether values are sums of magnitudes, up to a norm, so that a factor is a gain;
+            logarithms and counts are not.
     """
 
     name: ClassVar[str]
     first_pitch_class: ClassVar[int | None] = None
     refuses_silence: ClassVar[bool] = True
+    linear: ClassVar[bool] = False
     sample_rate: int
     hop_length: int
 
@@ -181,21 +184,6 @@ def settle(feature: Feature) -> None:
                 f"Expected {field.name} as {field.type}. Received: {value!r}."
             ) from None
         object.__setattr__(feature, field.name, value)
-
-
-def check_fields(holder: object, rules: Iterable[tuple[str, bool, str]]) -> None:
-    """Refuse a field that is out of range.
-
-    Args:
-        holder: Of the fields.
-        rules: Name of a field, whether its value is right, and what would be.
-
-    Raises:
-        UsageError: If one is not right.
-    """
-    for name, valid, expected in rules:
-        if not valid:
-            raise UsageError(f"Expected {name} {expected}. Received: {getattr(holder, name)!r}.")
 
 
 def feature_class(name: str) -> type[Feature]:

@@ -53,6 +53,11 @@ class BeatSynchronous(Feature):
         return self.averaged.first_pitch_class
 
     @property
+    def linear(self) -> bool:  # type: ignore[override]  # the source's
+        """Of the source."""
+        return self.averaged.linear
+
+    @property
     def frame_rate(self) -> float:
         """1: the clock counts beats."""
         return 1.0

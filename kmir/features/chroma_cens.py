@@ -42,6 +42,7 @@ class ChromaCENS(ChromaCQT):
     """
 
     name: ClassVar[str] = "chroma_cens"
+    linear: ClassVar[bool] = False  # steps are counted
 
     norm: str | None = "l2"
     smoothing: int = 41

@@ -10,7 +10,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from kmir.features.base import Feature, check_fields, settle
+from kmir.errors import check_values
+from kmir.features.base import Feature, settle
 from kmir.features.constant_q import C1, Transform
 
 NORMS = {"max": np.inf, "l2": 2, "l1": 1, None: None}
@@ -45,6 +46,7 @@ class ChromaCQT(Feature):
 
     name: ClassVar[str] = "chroma_cqt"
     first_pitch_class: ClassVar[int] = 0  # semitones from C
+    linear: ClassVar[bool] = True
 
     sample_rate: int = 22050
     hop_length: int = 512
@@ -62,7 +64,7 @@ class ChromaCQT(Feature):
              "as a multiple of 12"),
             ("norm", self.norm in NORMS, f"as one of {tuple(NORMS)}"),
         )  # fmt: skip
-        check_fields(self, rules)
+        check_values(vars(self), rules)
         _ = self._transform
 
     @property

@@ -11,8 +11,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from kmir.errors import UsageError
-from kmir.features.base import Feature, check_fields, settle
+from kmir.errors import UsageError, check_values
+from kmir.features.base import Feature, settle
 from kmir.features.framing import checked
 
 C1 = 440 * 2 ** (-45 / 12)  # 32.7 Hz, where A4 = 440 Hz
@@ -75,13 +75,18 @@ class ConstantQ(Feature):
             ("top_db", self.top_db is None or self.top_db > 0, "above 0, or None"),
             ("gain", 0 < self.gain < math.inf, "above 0"),
         )
-        check_fields(self, rules)
+        check_values(vars(self), rules)
         _ = self._transform
 
     @property
     def shape(self) -> tuple[int, ...]:
         """``(n_bins,)``."""
         return (self.n_bins,)
+
+    @property
+    def linear(self) -> bool:  # type: ignore[override]  # not in dB
+        """Whether `scale` is ``"magnitude"``."""
+        return self.scale == "magnitude"
 
     @property
     def silence(self) -> float:
@@ -158,7 +163,7 @@ class Transform:
             ("f_min", 0 < self.f_min < math.inf, "above 0 Hz"),
             ("tuning", self.tuning is None or abs(self.tuning) <= 1, "from -1 to 1, or None"),
         )
-        check_fields(self, rules)
+        check_values(vars(self), rules)
         if self._upper_edge > self.sample_rate / 2:
             raise UsageError(
                 f"Expected bins up to half the sample rate, {self.sample_rate / 2:g} Hz. Received: "

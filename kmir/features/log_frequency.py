@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from kmir.features.base import Feature, check_fields, settle
+from kmir.errors import check_values
+from kmir.features.base import Feature, settle
 from kmir.features.framing import CHUNK, framed, hann
 from kmir.features.live import LiveFeature
 
@@ -76,9 +77,11 @@ class LogFrequency(Feature):
             ("f_max", self.f_max <= half, f"at most half the sample rate, {half:g} Hz"),
             ("gain", 0 < self.gain < math.inf, "above 0"),
         )
-        check_fields(self, rules)
+        check_values(vars(self), rules)
         banded = len(_grid(self)) > 2
-        check_fields(self, [("f_max", banded, f"so that a band lies from {self.f_min:g} Hz to it")])
+        check_values(
+            vars(self), [("f_max", banded, f"so that a band lies from {self.f_min:g} Hz to it")]
+        )
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from kmir.features.base import Feature, check_fields, settle
+from kmir.errors import check_values
+from kmir.features.base import Feature, settle
 from kmir.features.framing import CHUNK, framed, hann
 
 SCALES = ("db", "log1p")
@@ -89,7 +90,7 @@ class LogMel(Feature):
             ("gain", 0 < self.gain < math.inf, "above 0"),
             ("norm", self.norm in NORMS, f"as one of {NORMS}"),
         )
-        check_fields(self, rules)
+        check_values(vars(self), rules)
 
     @property
     def shape(self) -> tuple[int, ...]:

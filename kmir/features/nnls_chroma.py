@@ -19,7 +19,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from kmir.features.base import Feature, check_fields, settle
+from kmir.errors import check_values
+from kmir.features.base import Feature, settle
 from kmir.features.framing import CHUNK, framed, hann
 from kmir.features.note_activation import (
     BINS,
@@ -78,6 +79,7 @@ class NNLSChroma(Feature):
 
     name: ClassVar[str] = "nnls_chroma"
     first_pitch_class: ClassVar[int] = 9  # semitones from C
+    linear: ClassVar[bool] = True
 
     sample_rate: int = 44100
     n_fft: int = 16384
@@ -94,7 +96,7 @@ class NNLSChroma(Feature):
             ("whitening", 0 <= self.whitening <= 1, "from 0 to 1"),
             ("spectral_shape", 0.5 <= self.spectral_shape <= 0.9, "from 0.5 to 0.9"),
         )
-        check_fields(self, rules)
+        check_values(vars(self), rules)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby, islice
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import keras
 import numpy as np
@@ -12,12 +13,14 @@ import numpy as np
 from kmir.nn.device import compile_with_xla
 
 K = TypeVar("K")
+T = TypeVar("T")
+Kind = Literal["frames", "mean", "clips"]
 
 # Of a batch: one clip of 29 s, or many short ones. A CRNN takes 200 kB a frame while it runs.
 BATCH_FRAMES = 1400
-# Where the model takes any length: windows of a batch, since recurrent layers share their steps,
-# and frames, since convolutions over a spectrogram take 20 kB each.
-FREE_BATCH, FREE_FRAMES = 32, 9600
+# Where the model takes any length: windows of a batch, since recurrent layers share their steps, as
+# long as the widest layer takes no more memory than this.
+FREE_BATCH, BATCH_BYTES = 32, 2**26
 # Frames that such a model is given at least: poolings leave nothing of fewer.
 SHORTEST = 16
 
@@ -36,24 +39,39 @@ def window_starts(frames: int, length: int, margin: int = 0) -> list[int]:
     return [*range(0, last, max(1, length - 2 * margin)), last]
 
 
+def spans(frames: int, length: int, margin: int = 0) -> list[tuple[int, int, int]]:
+    """Which frames of a track each clip answers for.
+
+    Args:
+        frames: Of the track.
+        length: Of a clip.
+        margin: As for `window_starts`: what a clip says of its margins doesn't count, but at the
+            ends of the track.
+
+    Returns:
+        ``(start, begin, end)`` of each clip: where it starts, and from where to where it counts.
+        Where the last clip overlaps the one before, the last counts.
+    """
+    starts = window_starts(frames, length, margin)
+    borders = [0, *(start + margin for start in starts[1:]), frames]
+    return list(zip(starts, borders, borders[1:], strict=False))
+
+
 def stitched(clips: np.ndarray, frames: int, margin: int = 0) -> np.ndarray:
     """One value a frame from the values of clips as `windows` cuts them.
 
     Args:
         clips: ``(clips, length, ...)``.
         frames: Of the whole track.
-        margin: As for `window_starts`: what a clip says of its margins doesn't count, but at the
-            ends of the track.
+        margin: As for `spans`.
 
     Returns:
-        ``(frames, ...)``; where the last clip overlaps the one before, the last counts.
+        ``(frames, ...)``.
     """
-    length = clips.shape[1]
-    whole = np.empty((max(frames, length), *clips.shape[2:]), clips.dtype)
-    for start, clip in zip(window_starts(frames, length, margin), clips, strict=True):
-        skipped = margin if start else 0
-        whole[start + skipped : start + length] = clip[skipped:]
-    return whole[:frames]
+    whole = np.empty((frames, *clips.shape[2:]), clips.dtype)
+    for (start, begin, end), clip in zip(spans(frames, clips.shape[1], margin), clips, strict=True):
+        whole[begin:end] = clip[begin - start : end - start]
+    return whole
 
 
 def windows(
@@ -101,52 +119,129 @@ def clip_outputs(
     Yields:
         Each key with ``(windows, ...)`` by output name, in the order of the tracks.
     """
+    for _, key, _, rows in _rows(model, tracks, silence, overlap):
+        every = [output for _, output in rows]
+        yield key, {name: np.stack([output[name] for output in every]) for name in every[0]}
+
+
+def track_outputs(
+    model: keras.Model,
+    tracks: Iterable[tuple[K, np.ndarray]],
+    kinds: Mapping[str, Kind],
+    *,
+    silence: float,
+    overlap: tuple[int, int] | None = None,
+) -> Iterator[tuple[K, int, dict[str, np.ndarray]]]:
+    """Outputs of a model for every track, put together as its clips come.
+
+    Args:
+        model: As for `clip_outputs`, as are the others.
+        tracks: Keys with features ``(frames, *shape)``; taken one at a time.
+        kinds: What is wanted of each output.
+        silence: What a track shorter than a clip is padded with.
+        overlap: Length and margin of the clips.
+
+    Yields:
+        Each key with its frames and, by output name, what `joined` makes of it.
+    """
+    margin = overlap[1] if overlap else 0
+    for length, key, frames, rows in _rows(model, tracks, silence, overlap):
+        places = spans(frames, length, margin)
+        parts = ((*place, output) for place, (_, output) in zip(places, rows, strict=True))
+        yield key, frames, joined(parts, frames, kinds)
+
+
+def joined(
+    parts: Iterable[tuple[int, int, int, dict[str, np.ndarray]]],
+    frames: int,
+    kinds: Mapping[str, Kind],
+) -> dict[str, np.ndarray]:
+    """Outputs for a track from those for its parts; none of them is kept longer than it must.
+
+    Args:
+        parts: ``start``, ``begin`` and ``end`` as of `spans`, and outputs by name.
+        frames: Of the track.
+        kinds: What is wanted of each output: ``"frames"``, all in their order; ``"mean"``, that
+            over all frames; ``"clips"``, outputs for parts as they are.
+
+    Returns:
+        By name ``(frames, …)``, ``(…)``, or ``(parts, …)``.
+    """
+    whole: dict[str, Any] = {}
+    for start, begin, end, outputs in parts:
+        for name, kind in kinds.items():
+            value = outputs[name]
+            if kind == "clips":
+                whole.setdefault(name, []).append(value)
+                continue
+            value = value[begin - start : end - start]
+            if kind == "mean":
+                whole[name] = whole.get(name, 0.0) + value.sum(axis=0, dtype=np.float64) / frames
+            else:
+                if name not in whole:
+                    whole[name] = np.empty((frames, *value.shape[1:]), value.dtype)
+                whole[name][begin:end] = value
+    return {name: np.asarray(value) for name, value in whole.items()}
+
+
+def _rows(
+    model: keras.Model,
+    tracks: Iterable[tuple[K, np.ndarray]],
+    silence: float,
+    overlap: tuple[int, int] | None,
+) -> Iterator[tuple[int, K, int, Iterator[tuple[int, dict[str, np.ndarray]]]]]:
+    """Each track: length of its clips, key, frames, and the outputs for its clips in order."""
     model.jit_compile = compile_with_xla()
-    length = next(tensor.shape[1] for tensor in model.inputs if tensor.name == "features")
-    free = overlap is not None and length is None
-
-    def cut(features: np.ndarray) -> Iterator[Window]:
-        if overlap is None or not free:
-            return windows(features, length, silence)
-        frames = min(max(len(features), SHORTEST), overlap[0])
-        return windows(features, frames, silence, overlap[1])
-
-    clips = (
-        (number, key, window)
-        for number, (key, features) in enumerate(tracks)
-        for window in cut(features)
-    )
-    size = max(1, BATCH_FRAMES // length) if length else 1
+    fixed = next(tensor.shape[1] for tensor in model.inputs if tensor.name == "features")
+    free = overlap is not None and fixed is None
+    size = max(1, BATCH_FRAMES // fixed) if fixed else 1
     if free and overlap:
-        size = min(FREE_BATCH, max(1, FREE_FRAMES // overlap[0]))
-    outputs = _outputs(model, clips, size)
-    for _, rows in groupby(outputs, key=lambda row: row[0]):
-        (_, key, first), *others = rows
-        every = [first, *(output for _, _, output in others)]
-        yield key, {name: np.stack([output[name] for output in every]) for name in first}
+        fitting = BATCH_BYTES // (4 * _widest(model) * overlap[0])
+        size = min(FREE_BATCH, max(1, fitting))
+
+    def clips() -> Iterator[tuple[tuple[int, int, K, int], Window]]:
+        for number, (key, features) in enumerate(tracks):
+            frames = len(features)
+            length, margin = fixed or frames, 0
+            if free and overlap:
+                length, margin = min(max(frames, SHORTEST), overlap[0]), overlap[1]
+            for window in windows(features, length, silence, margin):
+                yield (number, length, key, frames), window
+            del features  # not to wait in memory until what was found in them is decoded
+
+    for (number, length, key, frames), rows in groupby(
+        _outputs(model, clips(), size), key=lambda row: row[0]
+    ):
+        yield length, key, frames, ((number, output) for _, output in rows)
+
+
+def _widest(model: keras.Model) -> int:
+    """Values a frame of the widest layer."""
+    shapes = [layer.output.shape[2:] for layer in model.layers if hasattr(layer.output, "shape")]
+    return max(math.prod(size or 1 for size in shape) for shape in shapes)
 
 
 def _outputs(
-    model: keras.Model, clips: Iterator[tuple[int, K, Window]], batch_size: int
-) -> Iterator[tuple[int, K, Window]]:
-    """Each clip with the model's outputs in its place, computed in batches."""
+    model: keras.Model, clips: Iterator[tuple[T, Window]], batch_size: int
+) -> Iterator[tuple[T, dict[str, np.ndarray]]]:
+    """Each clip's track with the model's outputs for it, computed in batches."""
     for batch in _batches(clips, batch_size):
         stacked: dict[str, Any] = {
-            tensor.name: np.stack([window[tensor.name] for _, _, window in batch])
+            tensor.name: np.stack([window[tensor.name] for _, window in batch])
             for tensor in model.inputs
         }
         inputs = stacked if len(stacked) > 1 else next(iter(stacked.values()))
         outputs = model.predict_on_batch(inputs)
         if not isinstance(outputs, dict):
             outputs = {model.output_names[0]: outputs}
-        for index, (number, key, _) in enumerate(batch):
-            yield number, key, {name: np.asarray(value[index]) for name, value in outputs.items()}
+        for index, (track, _) in enumerate(batch):
+            yield track, {name: np.asarray(value[index]) for name, value in outputs.items()}
 
 
 def _batches(
-    clips: Iterator[tuple[int, K, Window]], batch_size: int
-) -> Iterator[list[tuple[int, K, Window]]]:
+    clips: Iterator[tuple[T, Window]], batch_size: int
+) -> Iterator[list[tuple[T, Window]]]:
     """Clips of equal length in order, at most `batch_size` together."""
-    for _, equal in groupby(clips, key=lambda clip: len(clip[2]["mask"])):
+    for _, equal in groupby(clips, key=lambda clip: len(clip[1]["mask"])):
         while batch := list(islice(equal, batch_size)):
             yield batch

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import keras
 import numpy as np
 
 from kmir.features.base import Feature
 from kmir.nn.device import compile_with_xla
 from kmir.presets.causal import carried_copy, forget
+from kmir.presets.inference import Kind, joined
 
 BLOCK = 1000  # frames of a long recording at once
 
@@ -52,24 +55,23 @@ class CarriedModel:
             outputs = {self._model.output_names[0]: outputs}
         return {name: np.asarray(value[0]) for name, value in outputs.items()}
 
-    def whole(self, features: np.ndarray) -> dict[str, np.ndarray]:
+    def whole(self, features: np.ndarray, kinds: Mapping[str, Kind]) -> dict[str, np.ndarray]:
         """Outputs for a whole recording; the state begins anew.
 
         Args:
             features: ``(frames, *shape)``, of one frame at least.
+            kinds: What is wanted of each output; see `kmir.presets.inference.joined`.
 
         Returns:
-            ``(frames, size)`` by output name.
+            By name ``(frames, size)``, or ``(size,)``.
         """
         self.reset()
-        # Filled as it comes: an outcome of three hours is not to lie in memory twice.
-        out = {
-            name: np.empty((len(features), *size), np.float32) for name, size in self._sizes.items()
-        }
-        for start in range(0, len(features), BLOCK):
-            for name, values in self.feed(features[start : start + BLOCK]).items():
-                out[name][start : start + BLOCK] = values
-        return out
+        frames = len(features)
+        parts = (
+            (start, start, min(start + BLOCK, frames), self.feed(features[start : start + BLOCK]))
+            for start in range(0, frames, BLOCK)
+        )
+        return joined(parts, frames, kinds)
 
 
 class Stream:

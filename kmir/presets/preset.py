@@ -15,7 +15,7 @@ from kmir.annotations import Annotations
 from kmir.errors import PresetError
 from kmir.features import audio
 from kmir.features.base import Feature
-from kmir.presets.inference import clip_outputs, stitched
+from kmir.presets.inference import Kind, track_outputs
 from kmir.presets.live import CarriedModel, Stream
 
 K = TypeVar("K")
@@ -55,13 +55,13 @@ class Preset:
             sample_rate: Of the samples, in Hz; not needed for a path.
 
         Returns:
-            What the task reads: for tagging, ``annotations.tags`` with all tags, highest first.
+            What the task reads: tags with all their scores, highest first; chords; or beats with
+            their tempo. What it doesn't read is None.
 
         Raises:
             AudioError: If the audio can't be used.
         """
-        features = self.features(source, sample_rate)
-        (_, annotations), *_ = self.annotate([(self.name, features)])
+        ((_, annotations),) = self.annotate(self._one(source, sample_rate))
         return annotations
 
     def embed(self, source: Path | str | np.ndarray, sample_rate: int | None = None) -> np.ndarray:
@@ -79,20 +79,20 @@ class Preset:
             AudioError: If the audio can't be used.
             PresetError: If the model has no layer of the name ``embedding``.
         """
-        features = self.features(source, sample_rate)
-        level = "frame" if self._frames_only else "clip"
-        (_, _, outputs), *_ = self._outputs(
-            self._body, self._carried_body, [(0, features)], {"embedding": level}
+        kind: Kind = "frames" if self._frames_only else "clips"
+        ((_, _, outputs),) = self._outputs(
+            self._body, self._carried_body, self._one(source, sample_rate), {"embedding": kind}
         )
         found = outputs["embedding"].astype(np.float32)
         return found.reshape(len(found), -1)
 
     def stream(self) -> Stream:
-        """The preset for samples that are just arriving; one object for one recording.
+        """The preset for samples that are just arriving, mono at ``feature.sample_rate``.
 
-        Its activations, joined, are those of `activations` for the whole. A frame comes half a
-        window of the feature after its time: 47 ms with log_frequency's defaults. What tasks make
-        of activations takes the whole recording: a decoder weighs what came after as well.
+        One object serves one recording. Its activations, joined, are those of `activations` for the
+        whole. A frame comes half a window of the feature after its time: 46 ms with log_frequency's
+        defaults. What tasks make of activations takes the whole recording: a decoder weighs what
+        came after as well.
 
         Raises:
             PresetError: If the model looks ahead, or answers for clips instead of frames.
@@ -131,7 +131,9 @@ class Preset:
     def activations(
         self, source: Path | str | np.ndarray, sample_rate: int | None = None
     ) -> dict[str, np.ndarray]:
-        """The model's outputs for one recording, which `predict` decodes.
+        """The model's outputs for one recording.
+
+        `predict` decodes these, but for those of which the task wants the mean over frames alone.
 
         Args:
             source: Path of an audio file, or samples.
@@ -143,8 +145,7 @@ class Preset:
         Raises:
             AudioError: If the audio can't be used.
         """
-        features = self.features(source, sample_rate)
-        (_, _, activations), *_ = self._activations([(self.name, features)])
+        ((_, _, activations),) = self._activations(self._one(source, sample_rate), every=True)
         return activations
 
     def annotate(self, tracks: Iterable[tuple[K, np.ndarray]]) -> Iterator[tuple[K, Annotations]]:
@@ -157,56 +158,48 @@ class Preset:
         Args:
             tracks: Keys with features ``(frames, *shape)``; taken one at a time.
         """
-        for key, frames, activations in self._activations(tracks):
+        for key, frames, activations in self._activations(tracks, every=False):
             yield key, self.task.decode(activations, np.arange(frames) / self.feature.frame_rate)
 
+    def _one(
+        self, source: Path | str | np.ndarray, sample_rate: int | None
+    ) -> Iterator[tuple[str, np.ndarray]]:
+        """One recording as a track; nobody holds its features longer than who takes them."""
+        yield self.name, self.features(source, sample_rate)
+
     def _activations(
-        self, tracks: Iterable[tuple[K, np.ndarray]]
+        self, tracks: Iterable[tuple[K, np.ndarray]], *, every: bool
     ) -> Iterator[tuple[K, int, dict[str, np.ndarray]]]:
-        levels = {name: output.level for name, output in self.task.outputs().items()}
-        for key, frames, outputs in self._outputs(self.model, self._carried, tracks, levels):
-            yield (
-                key,
-                frames,
-                {
-                    name: outputs[name] if level == "frame" else outputs[name].mean(axis=0)
-                    for name, level in levels.items()
-                },
-            )
+        """Each key with its frames and what is decoded; every frame of it, or means where asked."""
+        kinds: dict[str, Kind] = {
+            name: "clips"
+            if output.level == "clip"
+            else "mean"
+            if output.averaged and not every
+            else "frames"
+            for name, output in self.task.outputs().items()
+        }
+        for key, frames, outputs in self._outputs(self.model, self._carried, tracks, kinds):
+            for name, kind in kinds.items():
+                if kind == "clips":
+                    outputs[name] = outputs[name].mean(axis=0)
+            yield key, frames, outputs
 
     def _outputs(
         self,
         model: keras.Model,
         carried: CarriedModel | None,
         tracks: Iterable[tuple[K, np.ndarray]],
-        levels: Mapping[str, str],
+        kinds: Mapping[str, Kind],
     ) -> Iterator[tuple[K, int, dict[str, np.ndarray]]]:
-        """Each key with its number of frames and outputs, ``(frames, …)`` or ``(clips, …)``."""
-        if carried:
-            for key, features in tracks:
-                yield key, len(features), carried.whole(features)
+        if carried is None:
+            silence, overlap = self.feature.silence, self._overlap
+            yield from track_outputs(model, tracks, kinds, silence=silence, overlap=overlap)
             return
-        lengths: list[int] = []
-
-        def counted() -> Iterator[tuple[K, np.ndarray]]:
-            for key, features in tracks:
-                lengths.append(len(features))
-                yield key, features
-
-        silence, overlap = self.feature.silence, self._overlap
-        margin = overlap[1] if overlap else 0
-        for key, outputs in clip_outputs(model, counted(), silence=silence, overlap=overlap):
-            frames = lengths.pop(0)
-            yield (
-                key,
-                frames,
-                {
-                    name: stitched(outputs[name], frames, margin)
-                    if level == "frame"
-                    else outputs[name]
-                    for name, level in levels.items()
-                },
-            )
+        for key, features in tracks:
+            frames, outputs = len(features), carried.whole(features, kinds)
+            del features  # not to wait in memory until the outputs are decoded
+            yield key, frames, outputs
 
     @cached_property
     def _carried(self) -> CarriedModel | None:

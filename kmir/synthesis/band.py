@@ -16,58 +16,13 @@ import numpy as np
 from kmir.annotations import Beats, Segments
 from kmir.annotations.chords import Chord, parse
 from kmir.integrity import sha256
+from kmir.synthesis.drummer import Groove, bars_of
 from kmir.synthesis.midi_file import read_midi, write_midi
 
-VERSION = 1  # of what `Band` plays: another number, another sound
+VERSION = 2  # of what `Band` plays: another number, another sound
 VOLUME = 7  # the controller
-# The pitches of Groove's electronic drum kit that General MIDI knows by another number or not at
-# all (the data set's page lists them): rims, edges and bows of the same drums and cymbals.
-KIT = {22: 42, 26: 46, 40: 38, 52: 57, 55: 49, 58: 43}
-EARLY = 0.1  # beats
 # General MIDI, from 0.
 DISTORTED = (29, 30)  # these play roots and fifths: thirds would growl
-
-
-@dataclass(frozen=True)
-class Groove:
-    """A drum performance in 4/4.
-
-    Args:
-        midi: Its MIDI file; bars begin at 0.
-        bpm: Beats per minute of the metronome that it was played to.
-    """
-
-    midi: Path
-    bpm: float
-
-
-@dataclass(frozen=True)
-class Drummer:
-    """Drums alone, as Groove MIDI has them.
-
-    Args:
-        speed: Factor of the tempo.
-        kit: General MIDI program of the drum kit.
-    """
-
-    speed: float = 1.0
-    kit: int = 0
-
-    def __call__(self, midi: Path, out: Path) -> None:
-        """Write a MIDI file that plays another one in this way."""
-        piece = read_midi(midi)
-        drums = [part for part in piece.instruments if part.is_drum]
-        for part in drums:
-            part.program = self.kit
-            part.control_changes.clear()  # the pedal of the hi-hat goes on for minutes, unheard
-            for note in part.notes:
-                note.pitch = KIT.get(note.pitch, note.pitch)
-        write_midi(drums, out, self.speed)
-
-    @property
-    def fingerprint(self) -> str:
-        """Hash of all that decides what is played, but for the file that is arranged."""
-        return f"drummer {VERSION} {self.speed} {self.kit}"
 
 
 @dataclass(frozen=True)
@@ -109,17 +64,7 @@ class Band:
                 parts.append(part)
         bars = _bars(self.beats)
         if self.beats is not None and len(bars):
-            grid = self.beats.times
-            if self.bass is not None:
-                parts.append(self._plucked(self.bass, bars, grid, rng, _bass_notes))
-            if self.guitar is not None:
-                voicing = _power_chord if self.guitar in DISTORTED else _close_chord
-                parts.append(self._plucked(self.guitar, bars, grid, rng, voicing))
-            if self.groove is not None:
-                parts.append(self._drums(bars, grid, rng))
-            for part in parts:
-                # Two voices of a piano and ten of a band: someone is always too loud.
-                part.control_changes.append(_volume(int(rng.integers(60, 128))))
+            parts = [*parts, *self._joining(parts, bars, self.beats.times, rng)]
         write_midi(parts, out, self.speed)
 
     @property
@@ -132,13 +77,32 @@ class Band:
         text = f"band {VERSION} {[*how, self.kit, self.bass, self.guitar]}"
         return hashlib.sha256(text.encode()).hexdigest()
 
+    def _joining(
+        self, song: list[Any], bars: np.ndarray, grid: np.ndarray, rng: np.random.Generator
+    ) -> list[Any]:
+        """Parts of the band; the song's own parts make room for them."""
+        band, drums = [], []
+        if self.bass is not None:
+            band.append(self._plucked(self.bass, bars, grid, rng, _bass_notes))
+        if self.guitar is not None:
+            voicing = _power_chord if self.guitar in DISTORTED else _close_chord
+            band.append(self._plucked(self.guitar, bars, grid, rng, voicing))
+        if self.groove is not None:
+            drums.append(self._drums(bars, grid, rng))
+            _take_breaks(song, band, grid[bars], rng)
+        for parts, softest in ((song, 40), (band, 60), (drums, 70)):
+            for part in parts:
+                # Two voices of a piano and ten of a band: someone is always too loud.
+                part.control_changes.append(_volume(int(rng.integers(softest, 128))))
+        return [*band, *drums]
+
     def _drums(self, bars: np.ndarray, grid: np.ndarray, rng: np.random.Generator) -> Any:
         """The groove's bars, one after the other, bent to the song's beats."""
         import pretty_midi
 
         assert self.groove is not None
         part = pretty_midi.Instrument(self.kit, is_drum=True)
-        played = _bars_of(self.groove)
+        played = bars_of(self.groove)
         for number in np.flatnonzero(_heard(len(bars), rng)):
             for place, pitch, velocity in played[number % len(played)]:
                 start = _at(grid, bars[number] + place)
@@ -201,22 +165,6 @@ def _at(grid: np.ndarray, beat: float) -> float:
     return float(np.interp(beat, np.arange(len(grid)), grid))
 
 
-def _bars_of(groove: Groove) -> list[list[tuple[float, int, int]]]:
-    """Strokes of each bar: beats after its start, pitch and velocity."""
-    beat = 60 / groove.bpm
-    strokes = [note for part in read_midi(groove.midi).instruments for note in part.notes]
-    # The last bar is often cut off in its middle.
-    count = max(1, round(max((note.start for note in strokes), default=0.0) / beat / 4))
-    bars: list[list[tuple[float, int, int]]] = [[] for _ in range(count)]
-    for note in strokes:
-        # A stroke just before a bar belongs to it, as drummers are human.
-        number, place = divmod(note.start / beat + EARLY, 4)
-        bars[int(number) % count].append(
-            (place - EARLY, KIT.get(note.pitch, note.pitch), note.velocity)
-        )
-    return bars
-
-
 def _heard(bars: int, rng: np.random.Generator) -> np.ndarray:
     """Whether the drums play in each bar: often not from the start, and not all the time."""
     heard = np.ones(bars, bool)
@@ -225,6 +173,27 @@ def _heard(bars: int, rng: np.random.Generator) -> np.ndarray:
         if rng.random() < 0.1:
             heard[start : start + 8] = False
     return heard
+
+
+def _take_breaks(
+    song: list[Any], band: list[Any], starts: np.ndarray, rng: np.random.Generator
+) -> None:
+    """Leave the drummer alone now and then, or with the band: then a bar is told by its drums.
+
+    Args:
+        song: Parts that are silent in breaks, and in one piece of six throughout.
+        band: Parts that are silent in every other break.
+        starts: ``(bars,)`` seconds where bars begin.
+        rng: Draws.
+    """
+    sections = np.append(-np.inf, starts[8::8])  # what comes before the first bar is of the first
+    throughout, breaks = rng.random() < 1 / 6, rng.random(len(sections)) < 0.15
+    alone = breaks & (rng.random(len(sections)) < 0.5)
+    for parts, silent in ((song, breaks | throughout), (band, alone)):
+        for part in parts:
+            onsets = [note.start for note in part.notes]
+            where = np.searchsorted(sections, onsets, side="right") - 1
+            part.notes = [note for note, i in zip(part.notes, where, strict=True) if not silent[i]]
 
 
 # === What is played to a chord ===

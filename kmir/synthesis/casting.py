@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from kmir.annotations import Annotations
-from kmir.synthesis.band import Band, Groove
+from kmir.synthesis.band import Band
+from kmir.synthesis.drummer import Groove
 
 # General MIDI, from 0.
 KITS = (0, 8, 16, 24, 25, 32, 40)

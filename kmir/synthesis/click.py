@@ -3,17 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import mir_eval.sonify
 import numpy as np
+import soundfile
 
 from kmir.annotations import Beats
+from kmir.errors import AudioError
+from kmir.quiet import muted_stderr
 
 BEAT, DOWNBEAT = 1000.0, 2000.0  # Hz
 SECONDS = 0.1
 DECAY = 0.01  # seconds in which a click falls to 1 / e
 # Of music and clicks in the mix: together they stay within full scale.
 MUSIC, CLICK = 0.6, 0.4
+BLOCK_SECONDS = 30
+
+
+def write_clicked(sound: soundfile.SoundFile, beats: Beats, out: Path) -> None:
+    """Write a recording as WAV of 16 bits with clicks on its beats, at its rate and channels.
+
+    Args:
+        sound: The recording, opened and at its start.
+        beats: Where the clicks begin.
+        out: The file to write.
+
+    Raises:
+        AudioError: If it can't be written.
+    """
+    try:
+        with soundfile.SoundFile(out, "w", sound.samplerate, sound.channels, "PCM_16") as file:
+            for block in clicked(_blocks(sound), beats, sound.samplerate):
+                file.write(block)
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise AudioError(
+            f"Expected to write audio with clicks. Received: {out} ({str(error).rstrip('.')}); "
+            "make room, or move what is there."
+        ) from None
 
 
 def clicked(blocks: Iterable[np.ndarray], beats: Beats, sample_rate: int) -> Iterator[np.ndarray]:
@@ -39,6 +66,15 @@ def clicked(blocks: Iterable[np.ndarray], beats: Beats, sample_rate: int) -> Ite
         mix = MUSIC * block + CLICK * np.asarray(clicks)[:, np.newaxis]
         yield np.clip(mix, -1, 1).astype(np.float32)  # decoded MP3 can lie beyond full scale
         first += len(block)
+
+
+def _blocks(sound: soundfile.SoundFile) -> Iterator[np.ndarray]:
+    while True:
+        with muted_stderr():
+            block = sound.read(BLOCK_SECONDS * sound.samplerate, "float32", always_2d=True)
+        if not len(block):
+            return
+        yield block
 
 
 def _clicks(

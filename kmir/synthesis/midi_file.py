@@ -14,11 +14,10 @@ from kmir.errors import AudioError, UsageError
 TICKS = 960  # of a beat of half a second: half a millisecond each
 
 
-def read_midi(path: Path) -> Any:
-    """A ``pretty_midi.PrettyMIDI``.
+def require_pretty_midi() -> Any:
+    """The module ``pretty_midi``.
 
     Raises:
-        AudioError: If it is no MIDI file.
         UsageError: If the library is not installed.
     """
     try:
@@ -28,6 +27,17 @@ def read_midi(path: Path) -> Any:
             f"Expected the library pretty_midi to arrange MIDI files. Received: {error}. "
             "Install it: pip install kmir[midi]."
         ) from None
+    return pretty_midi
+
+
+def read_midi(path: Path) -> Any:
+    """A ``pretty_midi.PrettyMIDI``.
+
+    Raises:
+        AudioError: If it is no MIDI file.
+        UsageError: If the library is not installed.
+    """
+    pretty_midi = require_pretty_midi()
     try:
         return pretty_midi.PrettyMIDI(str(path))
     except Exception as error:  # whatever a damaged file makes the reader stumble over

@@ -73,9 +73,13 @@ WRONG_LINE = (
          "Correct it, or add what is missing between them."),
         ("1 2\n2 2\n", "song.beats:2: Expected position 1 or 3 after 2 before it. Received: 2."),
         ("1 1\n2 0\n3 1\n", "song.beats:2: Expected a position in the bar of 1, the downbeat, or "
-         "2, 3 …. Received: 0. Correct it."),
-        ("1 -1\n", "in the bar of 1, the downbeat, or 2, 3 …. Received: -1."),
-        ("1 1.5\n", "in the bar of 1, the downbeat, or 2, 3 …. Received: 1.5."),
+         "2, 3 … 1000. Received: 0. Correct it."),
+        ("1 -1\n", "in the bar of 1, the downbeat, or 2, 3 … 1000. Received: -1."),
+        ("1 1.5\n", "in the bar of 1, the downbeat, or 2, 3 … 1000. Received: 1.5."),
+        ("1 99999999999999999999\n", "or 2, 3 … 1000. Received: 1e+20. Correct it."),
+        ("1 1e20\n2 1\n", "or 2, 3 … 1000. Received: 1e+20. Correct it."),
+        ("1 1000\n2 1001\n", "song.beats:2: Expected a position in the bar of 1, the downbeat, or "
+         "2, 3 … 1000. Received: 1001. Correct it."),
         ("1 0\n2\n", "song.beats:2: Expected a position in every line, or in none."),
         ("1 1\n2\n3 2\n", "song.beats:2: Expected a position in every line, or in none. Received: "
          "1 of 3 lines without. Add them, or leave them all out."),

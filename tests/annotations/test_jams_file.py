@@ -19,6 +19,9 @@ from kmir.errors import AnnotationError, UsageError
 CHORDS = Segments([(0, 0.1), (0.1, 0.3), (0.5, 7.25)], ("N", "A:min7/b3", "X"))
 
 
+HUGE = 10**400 - 1
+
+
 def _read(path: Path, text: str) -> tuple[Annotations | None, list[str]]:
     (path / "song.jams").write_text(text)
     problems: list[str] = []
@@ -149,6 +152,13 @@ def test_wrong_beats_and_tempi_come_at_once(tmp_path: Path) -> None:
         ("[]", "song.jams: Expected a JAMS file. Received: "),
         ('{"annotations": 5}', "song.jams: Expected a JAMS file. Received: "),
         (_entries(_entry("x", 1, "C")), "song.jams: Expected a JAMS file. Received: could not"),
+        (_entries(_entry(HUGE, 1, "C")), "song.jams: Expected a JAMS file. Received: int too"),
+        (_entries(_entry(1, 0, HUGE), namespace="beat"), "song.jams:beat[0]: Expected seconds and "
+         "a position in the bar or null. Received: 1.0, " + "9" * 55 + "…. Correct the entry."),
+        (_entries(_entry(1, 0, 10**20), namespace="beat"), "song.jams:beat[0]: Expected a position "
+         "in the bar of 1, the downbeat, or 2, 3 … 1000. Received: 1e+20. Correct it."),
+        (_entries(_entry(1, 0, HUGE), namespace="tempo"), "song.jams:tempo[0]: Expected a tempo "
+         "above 0. Received: " + "9" * 60 + "…. Correct the entry."),
         ("{}", "song.jams: Expected an annotation of namespace chord or chord_harte or beat or "
          "beat_position or tempo. Received: none. Add one, or remove the file."),
         (_entries(namespace="tag_open"), "Received: tag_open."),

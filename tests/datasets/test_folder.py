@@ -214,7 +214,8 @@ def test_chords_that_lie_elsewhere(tmp_path):
     _chords(tmp_path, labs__a_lab="0 1 C\n", labs__b_lab="0 1 C\n")
     assert _message(tmp_path) == (
         "Expected chords beside the audio and under its name, song.lab beside song.mp3, in "
-        f"'{tmp_path}'. Received: 2 elsewhere, such as 'labs/a.lab'. Move them there."
+        f"'{tmp_path}'. Received: 2 elsewhere, such as 'labs/a.lab'. Move them there; "
+        "or, for tagging, write a tags.csv with the columns file,tags."
     )
 
 
@@ -275,7 +276,8 @@ def test_beats_that_lie_elsewhere(tmp_path):
     _chords(tmp_path, beats__a_beats="1\n")
     assert _message(tmp_path) == (
         "Expected beats beside the audio and under its name, song.beats beside song.mp3, in "
-        f"'{tmp_path}'. Received: 1 elsewhere, such as 'beats/a.beats'. Move them there."
+        f"'{tmp_path}'. Received: 1 elsewhere, such as 'beats/a.beats'. Move them there; "
+        "or, for tagging, write a tags.csv with the columns file,tags."
     )
 
 

@@ -1,6 +1,7 @@
 """POP909 in miniature: two songs of one bar after another."""
 
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -239,6 +240,18 @@ def test_all_problems_are_told_at_once_with_file_and_line(root, fonts):
         "005/beat_midi.txt: Expected a file to read. Received: No such file or directory.",
     ):
         assert any(line.startswith(f"  {expected}") for line in lines), expected
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"speed": 1.1}, {"groove": "{groove}"}, {"groove": "{groove}", "band_speed": 2.0}],
+)
+def test_arranging_without_the_library_fails_at_once(root, fonts, groove, monkeypatch, options):
+    given = {k: groove if v == "{groove}" else v for k, v in options.items()}
+    monkeypatch.setitem(sys.modules, "pretty_midi", None)
+    with pytest.raises(UsageError, match=r"Expected the library pretty_midi .*kmir\[midi\]\.$"):
+        tracks(root, **given)
+    assert next(tracks(root, band_speed=2.0)).render.arrange is None  # no band, no library
 
 
 @pytest.mark.parametrize(

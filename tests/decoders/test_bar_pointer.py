@@ -88,6 +88,32 @@ def test_frames_solved_at_once_or_one_by_one_are_the_same(monkeypatch: pytest.Mo
     assert one_by_one.score == path.score
 
 
+@settings(deadline=None)
+@given(
+    st.integers(1, 120),
+    st.integers(1, 130),
+    st.lists(st.integers(0, 1), min_size=1, max_size=3),
+    st.integers(1, 6),
+    st.integers(0, 2**32 - 1),
+)
+def test_frames_solved_in_segments_or_in_one_are_the_same(
+    frames: int, segment: int, bar: list[int], shortest: int, seed: int
+) -> None:
+    """Segments may be shorter than a beat, or longer than the song."""
+    tempi = tempo_states(
+        np.arange(shortest, shortest + 5), transition_lambda=5, observation_lambda=4
+    )
+    log_odds = np.random.default_rng(seed).normal(0, 3, (frames, 2))
+    whole = best_path(log_odds, bar, tempi)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("kmir.decoders.bar_pointer.SEGMENT", segment)
+        parts = best_path(log_odds, bar, tempi)
+    np.testing.assert_array_equal(parts.starts, whole.starts)
+    np.testing.assert_array_equal(parts.heads, whole.heads)
+    np.testing.assert_array_equal(parts.positions, whole.positions)
+    assert parts.score == whole.score
+
+
 def test_long_songs_lose_no_precision() -> None:
     """A constant on all frames adds to every path alike, where there is one tempo."""
     tempi = tempo_states(np.array([10]), transition_lambda=100, observation_lambda=10)

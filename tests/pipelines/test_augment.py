@@ -11,7 +11,12 @@ import tensorflow as tf
 from kmir.annotations import Annotations, Segments
 from kmir.annotations.chords import transposed, vocabulary
 from kmir.errors import UsageError
+from kmir.features.base import Feature
+from kmir.features.beat_synchronous import BeatSynchronous
 from kmir.features.chroma_cens import ChromaCENS
+from kmir.features.chroma_cqt import ChromaCQT
+from kmir.features.constant_q import ConstantQ
+from kmir.features.log_frequency import LogFrequency
 from kmir.features.log_mel import LogMel
 from kmir.features.nnls_chroma import NNLSChroma
 from pipelines.augment import Augmentation, gain_and_noise, mixup, spec_augment, transposition
@@ -285,9 +290,38 @@ def test_gain_follows_from_its_seed() -> None:
     assert (first != other).any()
 
 
-def test_decibels_have_no_gain() -> None:
-    with pytest.raises(UsageError, match=r"counts from zero .*Received: log_mel with silence at -"):
-        gain_and_noise(LogMel(top_db=None), gain_db=3.0, noise=0.0)
+LOUD = 0.3 * np.sin(2 * np.pi * 440 * np.arange(22050) / 22050).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "feature",
+    [
+        LogMel(top_db=None),
+        LogMel(scale="log1p"),
+        LogFrequency(),  # silence is 0, yet a gain adds
+        ConstantQ(scale="log1p"),
+        ChromaCENS(norm=None),
+        BeatSynchronous(LogMel().config),
+    ],
+    ids=lambda feature: feature.name,
+)
+def test_what_is_not_linear_has_no_gain(feature: Feature) -> None:
+    with pytest.raises(UsageError) as caught:
+        gain_and_noise(feature, gain_db=3.0, noise=0.0)
+    assert str(caught.value) == (
+        "Expected a feature whose values are linear, such as nnls_chroma, for gain_db and noise. "
+        f"Received: {feature.name}. Set both to 0."
+    )
+
+
+@pytest.mark.parametrize(
+    "feature",
+    [ConstantQ(scale="magnitude", tuning=0.0), ChromaCQT(norm=None, tuning=0.0)],
+    ids=lambda feature: feature.name,
+)
+def test_what_is_linear_doubles_with_its_samples(feature: Feature) -> None:
+    np.testing.assert_allclose(feature(2 * LOUD), 2 * feature(LOUD), rtol=1e-3, atol=1e-5)
+    gain_and_noise(feature, gain_db=3.0, noise=0.0)
 
 
 # === What is refused ===

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,7 @@ def test_decoding_undoes_encoding_up_to_the_grid(
     bound = task(decoder=decoder)
     # The loss forgives what is beside a beat, so a model never says 0 and 1 side by side as here.
     targets = bound.encode(song, times)
-    targets["tempo"] = np.nan_to_num(targets["tempo"])
+    targets["tempo"] = np.nanmean(targets["tempo"], axis=0)
     found = bound.decode(targets, times)
     assert found.beats is not None
     assert len(found.beats.times) == 32
@@ -136,10 +137,35 @@ def test_decoding_undoes_encoding_up_to_the_grid(
 @pytest.mark.parametrize("frames", [0, 1, 2, 500])
 def test_silence_has_no_beats(decoder: str, frames: int) -> None:
     bound = task(decoder=decoder)
-    silent = {name: np.zeros((frames, o.size), np.float32) for name, o in bound.outputs().items()}
+    silent = {name: np.zeros((frames, 1), np.float32) for name in ("beat", "downbeat")}
+    silent["tempo"] = np.zeros(len(TEMPI), np.float32)
     found = bound.decode(silent, np.arange(frames) / RATE)
     assert found.known == ("beats",)
     assert len(found.beats.times) == 0
+
+
+def test_low_peaks_count_where_they_are_asked_for() -> None:
+    times = grid(8.5)
+    quiet = {n: 0.1 * np.nan_to_num(x) for n, x in task().encode(steady(120, 16), times).items()}
+    quiet["tempo"] = quiet["tempo"].mean(axis=0)
+    assert "peak_threshold" in BeatTracking.decoding
+    assert len(task(decoder="peaks").decode(quiet, times).beats.times) == 0
+    found = task(decoder="peaks", peak_threshold=0.08).decode(quiet, times)
+    assert found.beats.positions.tolist() == [1, 2, 3, 4] * 4
+
+
+def test_downbeats_far_from_beats_are_none() -> None:
+    song, times = steady(60, 8), grid(8.5)
+    activations = task().encode(song, times)
+    activations["tempo"] = np.nanmean(activations["tempo"], axis=0)
+    activations["downbeat"][:] = 0
+    # Of beats at 0.5, 1.5 …: 60 ms after the second, 80 ms after the fourth, between two others.
+    for time in (1.56, 3.58, 6.0):
+        activations["downbeat"][round(time * RATE)] = 1
+    bound = task(decoder="peaks")
+    assert bound.decode(activations, times).beats.positions.tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
+    activations["downbeat"][: round(2 * RATE)] = 0
+    assert not bound.decode(activations, times).beats.positions.any()
 
 
 def test_half_precision_does_not_leave_the_range() -> None:
@@ -148,7 +174,7 @@ def test_half_precision_does_not_leave_the_range() -> None:
     noisy = {
         "beat": targets["beat"].astype(np.float16),
         "downbeat": (targets["downbeat"] * 1.0005).astype(np.float32),  # above the beat's
-        "tempo": np.nan_to_num(targets["tempo"]),
+        "tempo": np.nanmean(targets["tempo"], axis=0),
     }
     assert len(bound.decode(noisy, times).beats.times) == 16
 
@@ -197,9 +223,25 @@ def test_records_without_beats_are_refused() -> None:
     [
         ({"tolerance": -1}, "Expected tolerance from 0. Received: -1."),
         ({"beats_per_bar": ()}, "Expected beats_per_bar with one metre or more. Received: ()."),
-        ({"min_bpm": 300.0}, "Expected min_bpm above 0, below 215. Received: 300.0."),
+        (
+            {"min_bpm": 300.0},
+            "Expected min_bpm above 0 and below max_bpm (215). Received: 300.0.",
+        ),
+        ({"max_bpm": math.inf}, "Expected max_bpm above 0, to 1000. Received: inf."),
+        ({"max_bpm": 1e9}, "Expected max_bpm above 0, to 1000. Received: 1000000000.0."),
+        ({"max_bpm": math.nan}, "Expected max_bpm above 0, to 1000. Received: nan."),
+        ({"max_bpm": 40.0}, "Expected min_bpm above 0 and below max_bpm (40). Received: 55.0."),
+        (
+            {"transition_lambda": math.inf},
+            "Expected transition_lambda from 0, and finite. Received: inf.",
+        ),
         ({"threshold": 1.0}, "Expected threshold from 0 to below 1. Received: 1.0."),
-        ({"positive_weight": 0.0}, "Expected positive_weight above 0. Received: 0.0."),
+        ({"peak_threshold": -0.1}, "Expected peak_threshold from 0 to below 1. Received: -0.1."),
+        (
+            {"positive_weight": 0.0},
+            "Expected positive_weight above 0, and finite. Received: 0.0.",
+        ),
+        ({"tempo_spread": math.inf}, "Expected tempo_spread above 0, and finite. Received: inf."),
     ],
 )
 def test_settings_out_of_range(options: dict[str, Any], message: str) -> None:

@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmir.presets import inference
-from kmir.presets.inference import SHORTEST, clip_outputs, stitched, window_starts, windows
+from kmir.presets.inference import (
+    SHORTEST,
+    clip_outputs,
+    spans,
+    stitched,
+    track_outputs,
+    window_starts,
+    windows,
+)
 
 SILENCE = -7.0
 LENGTH = 6
@@ -186,3 +194,50 @@ def test_a_very_short_track_is_padded() -> None:
     ((_, found),) = clip_outputs(averaging(None), [(0, ramp(1))], silence=SILENCE, overlap=(30, 9))
     assert found["frames"].shape == (1, SHORTEST, 2)
     assert stitched(found["frames"], 1, 9).shape == (1, 2)
+
+
+@given(frames=st.integers(1, 60), length=st.integers(1, 20), margin=st.integers(0, 9))
+def test_each_frame_is_answered_for_once(frames: int, length: int, margin: int) -> None:
+    margin = min(margin, (length - 1) // 2)
+    places = spans(frames, length, margin)
+    assert [start for start, _, _ in places] == window_starts(frames, length, margin)
+    assert np.concatenate([np.arange(b, e) for _, b, e in places]).tolist() == list(range(frames))
+    for start, begin, end in places:
+        assert start <= begin <= end <= start + length
+        assert begin in (0, start + margin)
+
+
+def test_what_is_made_of_the_outputs_for_a_track() -> None:
+    model, tracks = averaging(None), [("a", ramp(23)), ("b", ramp(4))]
+    kinds = {"frames": "frames", "mean": "clips"}
+    options = {"silence": SILENCE, "overlap": (SHORTEST + 2, 3)}
+    for (key, track), found in zip(
+        tracks, track_outputs(model, tracks, kinds, **options), strict=True
+    ):
+        assert found[:2] == (key, len(track))
+        np.testing.assert_array_equal(found[2]["frames"], track)
+        assert found[2]["mean"].shape == (1 + (len(track) > SHORTEST + 2), 2)
+    means = track_outputs(model, tracks, {"frames": "mean"}, **options)
+    for (_, track), (_, _, outputs) in zip(tracks, means, strict=True):
+        assert set(outputs) == {"frames"}
+        # Neither padding nor what two clips have in common counts.
+        expected = track.astype(np.float64).mean(axis=0)
+        np.testing.assert_allclose(outputs["frames"], expected, rtol=1e-6)
+
+
+def test_wide_models_take_fewer_clips_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+    features = keras.Input((None, 2), name="features")
+    wide = keras.layers.Dense(64, name="wide")(features)
+    model = keras.Model(features, {"out": keras.layers.Dense(1, name="out")(wide)})
+    plain = model.predict_on_batch
+
+    def seen(x: np.ndarray) -> dict[str, np.ndarray]:
+        sizes.append(len(x))
+        return plain(x)
+
+    monkeypatch.setattr(model, "predict_on_batch", seen)
+    monkeypatch.setattr(inference, "BATCH_BYTES", 3 * 4 * 64 * SHORTEST)
+    list(track_outputs(model, [(0, ramp(8 * SHORTEST))], {"out": "frames"}, silence=0.0,
+                       overlap=(SHORTEST, 0)))  # fmt: skip
+    assert sizes == [3, 3, 2]

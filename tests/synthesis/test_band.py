@@ -7,7 +7,8 @@ import pytest
 
 from kmir.annotations import Beats, Segments
 from kmir.errors import AudioError
-from kmir.synthesis.band import Band, Drummer, Groove
+from kmir.synthesis.band import Band
+from kmir.synthesis.drummer import Drummer, Groove
 from kmir.synthesis.midi_file import read_midi, write_midi
 
 pretty_midi = pytest.importorskip("pretty_midi", reason="pretty_midi is not installed")
@@ -122,6 +123,30 @@ def test_bass_and_guitar_play_the_chords(song, tmp_path, guitar, pitches):
         downbeats = beats().downbeats
         bars = downbeats[(downbeats >= 6.0) & (downbeats < end)]
         assert all(np.abs(starts - bar).min() < 1e-3 for bar in bars)
+
+
+def test_the_drummer_is_left_alone_now_and_then(tmp_path, groove):
+    """By eight bars, in which either all notes of a part are played or none is."""
+    number = np.arange(4 * 40 + 1)
+    known = Beats(0.6 + BEAT * number, number % 4 + 1)
+    song = midi(tmp_path / "song.mid", (False, [(60, time) for time in known.times]))
+    chords = Segments([[0.0, known.times[-1]]], ("C:maj",))
+    silent = {"song": 0, "bass": 0}
+    for seed in range(40):
+        band = Band(seed=seed, beats=known, chords=chords, groove=groove, bass=33)
+        parts = {(p.is_drum, p.program): p.notes for p in played(band, song, tmp_path).instruments}
+        assert parts[True, 0]
+        heard = {}
+        for name, program in (("song", 0), ("bass", 33)):
+            onsets = np.array([note.start for note in parts.get((False, program), [])])
+            section = np.floor((onsets - 0.6 + 1e-3) / (32 * BEAT)).astype(int)
+            heard[name] = np.bincount(section, minlength=6)[:5] if len(onsets) else np.zeros(5)
+            silent[name] += int((heard[name] == 0).sum())
+        assert set(heard["song"]) <= {0, 32}
+        assert (heard["bass"][heard["song"] > 0] > 0).all()
+    # A sixth throughout, and 15 % of the rest; half of those without the band.
+    assert 40 < silent["song"] < 80
+    assert 5 < silent["bass"] < 30
 
 
 def test_a_seed_is_a_band(song, groove, tmp_path):

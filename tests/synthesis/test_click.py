@@ -3,13 +3,18 @@
 # Lists are taken where arrays are declared.
 # mypy: disable-error-code="arg-type"
 
+from pathlib import Path
+
 import mir_eval.sonify
 import numpy as np
+import pytest
+import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kmir.annotations import Beats
-from kmir.synthesis.click import clicked
+from kmir.errors import AudioError
+from kmir.synthesis.click import clicked, write_clicked
 
 RATE = 8000
 
@@ -60,3 +65,20 @@ def test_blocks_of_any_length_give_the_same(times: list[float], size: int) -> No
     audio = np.full((RATE, 1), 0.25, np.float32)
     beats = Beats(np.sort(times), np.arange(len(times)) % 3)
     np.testing.assert_array_equal(_joined(audio, beats, size), _joined(audio, beats))
+
+
+def test_a_full_disk_is_an_error_of_audio(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="a limit of Unix")
+    soundfile.write(tmp_path / "song.wav", np.zeros(20 * RATE), RATE)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with soundfile.SoundFile(tmp_path / "song.wav") as sound:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+        try:
+            with pytest.raises(AudioError) as caught:
+                write_clicked(sound, Beats([0.5]), tmp_path / "out.wav")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert str(caught.value) == (
+        f"Expected to write audio with clicks. Received: {tmp_path / 'out.wav'} (System error); "
+        "make room, or move what is there."
+    )
