@@ -128,8 +128,8 @@ class BeatTracking(Task):
     )
     training: ClassVar[Mapping[str, Any]] = {
         "batch_size": 16,
-        "steps_per_epoch": 100,
-        "epochs": 30,
+        "steps_per_epoch": 420,
+        "epochs": 10,
         "schedule": "one_cycle",
         "learning_rate": 2e-3,
     }

@@ -70,7 +70,8 @@ class Config:
         form: ``"octave"``, ``"two_layer"`` or ``"one_layer"``; the fields below but for the last
             are of the octave form.
         first_pitch_class: Of the input's twelve, C = 0: 9 for NNLS chroma, 0 for librosa's chroma
-            and for a constant-Q transform from C (of scale ``"magnitude"``, if clips are made louder).
+            and for a constant-Q transform from C (of scale ``"magnitude"``, where ``gain_db`` is
+            not 0).
         filters: Of the convolutions.
         widths: Their kernels' pitches, 1 to 12 each.
         frames: Their kernels' frames, odd.

@@ -21,7 +21,9 @@ from kmir.synthesis.midi_file import read_midi, write_midi
 
 VERSION = 2  # of what `Band` plays: another number, another sound
 VOLUME = 7  # the controller
+EARLY = 0.1  # beats: a chord that begins so soon after a note is what the note belongs to
 # General MIDI, from 0.
+RIFF = (0, 0, 0, 0, 3, 5, 7, 10, 12, -5, -2)  # semitones from the chord's note
 DISTORTED = (29, 30)  # these play roots and fifths: thirds would growl
 
 
@@ -115,27 +117,30 @@ class Band:
         self, program: int, bars: np.ndarray, grid: np.ndarray, rng: np.random.Generator,
         voicing: Any,
     ) -> Any:  # fmt: skip
-        """The chords in a rhythm of eighths, another for every eight bars."""
+        """The chords in a pattern of eighths, another for every eight bars."""
         import pretty_midi
 
         part = pretty_midi.Instrument(program)
-        density = rng.choice([0.2, 0.5, 0.8, 1.0])
         length = rng.uniform(0.4, 1.0)
         chords = list(self._chords())
         for number, first in enumerate(bars):
             if number % 8 == 0:
-                rhythm = rng.random(8) < density
-                rhythm[0] = True
-            onsets = np.flatnonzero(rhythm)
-            for onset, end in zip(onsets, [*onsets[1:], 8], strict=True):
+                rhythm, steps = _pattern(rng)
+                accent = int(rng.integers(0, 25))
+            bar = slice(8 * number % len(rhythm), 8 * number % len(rhythm) + 8)
+            onsets = np.flatnonzero(rhythm[bar])
+            for onset, end in zip(onsets, [*onsets[1:], 8], strict=False):
                 start, stop = _at(grid, first + onset / 2), _at(grid, first + end / 2)
-                chord = _chord_at(chords, (3 * start + stop) / 4)
+                chord = _chord_at(chords, _at(grid, first + onset / 2 + EARLY))
                 if chord is None or chord.root is None:
                     continue
-                velocity = int(rng.integers(70, 90)) + (20 if onset == 0 else 0)
+                velocity = int(rng.integers(70, 90)) + (accent if onset == 0 else 0)
                 stop = start + (stop - start) * length
+                # A chord of all its notes keeps them; a line, or a power chord, walks.
+                step = 0 if voicing is _close_chord else int(steps[bar][onset])
                 part.notes += [
-                    pretty_midi.Note(velocity, pitch, start, stop) for pitch in voicing(chord)
+                    pretty_midi.Note(velocity, pitch + step, start, stop)
+                    for pitch in voicing(chord)
                 ]
         return part
 
@@ -181,13 +186,13 @@ def _take_breaks(
     """Leave the drummer alone now and then, or with the band: then a bar is told by its drums.
 
     Args:
-        song: Parts that are silent in breaks, and in one piece of six throughout.
+        song: Parts that are silent in breaks, and in one piece of three throughout.
         band: Parts that are silent in every other break.
         starts: ``(bars,)`` seconds where bars begin.
         rng: Draws.
     """
     sections = np.append(-np.inf, starts[8::8])  # what comes before the first bar is of the first
-    throughout, breaks = rng.random() < 1 / 6, rng.random(len(sections)) < 0.15
+    throughout, breaks = rng.random() < 1 / 3, rng.random(len(sections)) < 0.15
     alone = breaks & (rng.random(len(sections)) < 0.5)
     for parts, silent in ((song, breaks | throughout), (band, alone)):
         for part in parts:
@@ -197,6 +202,23 @@ def _take_breaks(
 
 
 # === What is played to a chord ===
+
+
+def _pattern(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Which eighths of a bar, or of two, are played, and how many semitones from the chord's note.
+
+    Half of the patterns stay on it, some go to the fifth in the middle of a bar, others are riffs.
+    """
+    eighths = 8 * int(rng.integers(1, 3))
+    rhythm = rng.random(eighths) < rng.choice([0.2, 0.5, 0.8, 1.0])
+    rhythm[0] |= rng.random() < 0.85  # most of them begin with the bar
+    steps, style = np.zeros(eighths, int), rng.random()
+    if style < 0.2:
+        steps = np.where(np.arange(eighths) % 8 >= 4, rng.choice([-5, 7]), 0)
+    elif style < 0.5:
+        steps = rng.choice(RIFF, eighths)
+        steps[0] = 0
+    return rhythm, steps
 
 
 def _bass_notes(chord: Chord) -> list[int]:

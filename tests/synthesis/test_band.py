@@ -7,7 +7,7 @@ import pytest
 
 from kmir.annotations import Beats, Segments
 from kmir.errors import AudioError
-from kmir.synthesis.band import Band
+from kmir.synthesis.band import RIFF, Band
 from kmir.synthesis.drummer import Drummer, Groove
 from kmir.synthesis.midi_file import read_midi, write_midi
 
@@ -106,23 +106,38 @@ def test_bars_of_another_metre_have_no_band(song, groove, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("guitar", "pitches"), [(30, {41, 48, 53}), (24, {53, 57, 60})], ids=["power", "close"]
+    ("guitar", "chord"), [(30, (41, 48, 53)), (24, (53, 57, 60))], ids=["power", "close"]
 )
-def test_bass_and_guitar_play_the_chords(song, tmp_path, guitar, pitches):
+def test_bass_and_guitar_play_the_chords(song, tmp_path, guitar, chord):
     end = beats().times[-1]
     chords = Segments([[0.0, 6.0], [6.0, end]], ("N", "F:maj/3"))
-    band = Band(beats=beats(), chords=chords, bass=33, guitar=guitar)
-    bass, strings = played(band, song, tmp_path).instruments[3:]
-    assert {note.pitch for note in bass.notes} == {33}  # A, the third below
-    assert {note.pitch for note in strings.notes} == pitches
-    for part in (bass, strings):
-        starts = np.array([note.start for note in part.notes])
-        assert starts.min() >= 6.0 - BEAT / 2
-        eighths = (starts - 0.6) / (BEAT / 2)
-        np.testing.assert_allclose(eighths, np.rint(eighths), atol=0.01)
+    begun, lines, roots = 0, set(), set()
+    for seed in range(20):
+        band = Band(seed=seed, beats=beats(), chords=chords, bass=33, guitar=guitar)
+        bass, strings = played(band, song, tmp_path).instruments[3:]
+        for part in (bass, strings):
+            starts = np.array([note.start for note in part.notes])
+            assert starts.min() >= 6.0 - BEAT / 2
+            eighths = (starts - 0.6) / (BEAT / 2)
+            np.testing.assert_allclose(eighths, np.rint(eighths), atol=0.01)
         downbeats = beats().downbeats
         bars = downbeats[(downbeats >= 6.0) & (downbeats < end)]
-        assert all(np.abs(starts - bar).min() < 1e-3 for bar in bars)
+        starts = np.array([note.start for note in bass.notes])
+        first = [bass.notes[i].pitch for i in np.flatnonzero(np.abs(starts - bars[0]) < 1e-3)]
+        begun += bool(first)
+        roots |= set(first)
+        lines |= {note.pitch - 33 for note in bass.notes}  # from A, the third below
+        stacks: dict[float, list[int]] = {}
+        for note in strings.notes:
+            stacks.setdefault(round(note.start, 3), []).append(note.pitch)
+        steps = {min(stack) - chord[0] for stack in stacks.values()}
+        assert {tuple(sorted(p - min(s) for p in s)) for s in stacks.values()} == {
+            tuple(pitch - chord[0] for pitch in chord)
+        }
+        assert steps <= ({0} if guitar == 24 else set(RIFF))
+    assert begun >= 15
+    assert roots >= {33}
+    assert {0, 7, 12} < lines <= set(RIFF)
 
 
 def test_the_drummer_is_left_alone_now_and_then(tmp_path, groove):
@@ -143,9 +158,8 @@ def test_the_drummer_is_left_alone_now_and_then(tmp_path, groove):
             heard[name] = np.bincount(section, minlength=6)[:5] if len(onsets) else np.zeros(5)
             silent[name] += int((heard[name] == 0).sum())
         assert set(heard["song"]) <= {0, 32}
-        assert (heard["bass"][heard["song"] > 0] > 0).all()
-    # A sixth throughout, and 15 % of the rest; half of those without the band.
-    assert 40 < silent["song"] < 80
+    # A third throughout, and 15 % of the rest; half of those without the band.
+    assert 60 < silent["song"] < 120
     assert 5 < silent["bass"] < 30
 
 
