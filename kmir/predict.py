@@ -86,10 +86,10 @@ def reads(preset: Preset) -> str:
     Raises:
         UsageError: If it reads nothing that can be written.
     """
-    silent = {}
-    for name, output in preset.task.outputs().items():
-        each = output.level == "frame" and not output.averaged
-        silent[name] = np.zeros((1, output.size) if each else output.size, np.float32)
+    silent = {
+        name: np.zeros((1, output.size) if output.level == "frame" else output.size, np.float32)
+        for name, output in preset.task.outputs().items()
+    }
     known = preset.task.decode(silent, np.zeros(1)).known
     for kind in FORMATS:
         if kind in known:

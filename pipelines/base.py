@@ -159,8 +159,8 @@ class Task(abc.ABC):
         """Annotations from a model's outputs over a whole track; inverse of `encode`.
 
         Args:
-            activations: By name ``(size,)`` where the output is of level ``"clip"`` or averaged,
-                else ``(frames, size)``.
+            activations: By name, of outputs that are `decoded`: ``(size,)`` where the level is
+                ``"clip"``, else ``(frames, size)``.
             times: ``(frames,)`` seconds.
         """
 

@@ -24,6 +24,7 @@ import keras
 import numpy as np
 
 from kmir.annotations import Annotations, Beats
+from kmir.annotations.beats_file import tempo_of
 from kmir.decoders import beats_from_activations, downbeats_from_activations, peaks
 from kmir.errors import RecordError, check_values
 from kmir.features.base import Feature
@@ -35,7 +36,7 @@ from kmir.records.spec import Manifest, Spec
 from kmir.scoring import Score
 from kmir.scoring.beats import beat_scores, beat_summary
 from pipelines.base import PipelineConfig, Task
-from pipelines.tempo import TEMPI, tempo_at_peak, tempo_targets
+from pipelines.tempo import TEMPI, tempo_targets
 
 SLOWEST, FASTEST = 55.0, 215.0  # tempi that scores are told apart by, and that are decoded
 RANGES = (0.0, 80.0, 110.0, 140.0, math.inf)
@@ -149,7 +150,7 @@ class BeatTracking(Task):
         return {
             "beat": Output(1, "sigmoid", "frame"),
             "downbeat": Output(1, "sigmoid", "frame"),
-            "tempo": Output(len(TEMPI), "softmax", "frame", loss_weight=0.05, averaged=True),
+            "tempo": Output(len(TEMPI), "softmax", "frame", loss_weight=0.05, decoded=False),
         }
 
     # === Annotations → targets ===
@@ -190,11 +191,11 @@ class BeatTracking(Task):
     def decode(self, activations: Mapping[str, np.ndarray], times: np.ndarray) -> Annotations:
         """Beats, with positions unless the decoder has none, and the tempo if there are beats.
 
-        Of the tempo the mean over frames is taken.
+        The tempo follows from the beats: the model's distribution helps it to learn, and errs where
+        they don't.
         """
         beats = self._beats(activations, times)
-        tempo = tempo_at_peak(activations["tempo"]) if len(beats.times) > 1 else None
-        return Annotations(beats=beats, tempo=tempo)
+        return Annotations(beats=beats, tempo=tempo_of(beats))
 
     def _beats(self, activations: Mapping[str, np.ndarray], times: np.ndarray) -> Beats:
         if len(times) < 2:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -98,10 +99,11 @@ class Chords(Task):
         """Probabilities of chords; then of root and bass (from C, then none), and pitch classes."""
         outputs = {"chord": Output(len(self.labels), "softmax", "frame")}
         if self.config.structured:
+            helping = partial(Output, level="frame", loss_weight=0.3, decoded=False)
             outputs |= {
-                "root": Output(13, "softmax", "frame", loss_weight=0.3),
-                "bass": Output(13, "softmax", "frame", loss_weight=0.3),
-                "pitch_classes": Output(12, "sigmoid", "frame", loss_weight=0.3),
+                "root": helping(13, "softmax"),
+                "bass": helping(13, "softmax"),
+                "pitch_classes": helping(12, "sigmoid"),
             }
         return outputs
 

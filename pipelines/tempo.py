@@ -1,4 +1,4 @@
-"""The tempo as a distribution over classes: targets from beats, and back to beats per minute."""
+"""The tempo of each moment as a distribution over classes."""
 
 from __future__ import annotations
 
@@ -33,19 +33,3 @@ def tempo_targets(beats: np.ndarray, times: np.ndarray, spread: float) -> np.nda
     bell = np.exp(-0.5 * (distance / spread) ** 2)
     targets[inside] = bell / bell.sum(axis=1, keepdims=True)
     return targets
-
-
-def tempo_at_peak(distribution: np.ndarray) -> float:
-    """Beats per minute at the peak of a distribution, between classes by a parabola.
-
-    Args:
-        distribution: ``(classes,)``, over `TEMPI`.
-    """
-    levels = np.log(np.asarray(distribution, np.float64) + 1e-9)
-    peak = int(levels.argmax())
-    place = float(peak)
-    if 0 < peak < len(levels) - 1:
-        left, top, right = levels[peak - 1 : peak + 2]
-        curve = left - 2 * top + right
-        place += 0.5 * (left - right) / curve if curve else 0.0
-    return float(TEMPI[0] * (TEMPI[1] / TEMPI[0]) ** place)

@@ -14,13 +14,13 @@ class Output:
         size: Number of units.
         activation: Keras name of the activation, such as ``"sigmoid"`` or ``"softmax"``.
         level: ``"clip"`` for one vector a clip, ``"frame"`` for one a frame.
-        averaged: Whether of a frame output only the mean over a recording is decoded; three hours
-            of distributions are then not to be kept. Live, it comes frame by frame.
         loss_weight: What its loss counts beside those of the other outputs.
+        decoded: Whether the task's `decode` reads it; one that only helps to learn need not be kept
+            for every frame of three hours.
     """
 
     size: int
     activation: str
     level: Literal["clip", "frame"] = "clip"
     loss_weight: float = 1.0
-    averaged: bool = False
+    decoded: bool = True

@@ -14,7 +14,7 @@ from kmir.nn.device import compile_with_xla
 
 K = TypeVar("K")
 T = TypeVar("T")
-Kind = Literal["frames", "mean", "clips"]
+Kind = Literal["frames", "clips"]
 
 # Of a batch: one clip of 29 s, or many short ones. A CRNN takes 200 kB a frame while it runs.
 BATCH_FRAMES = 1400
@@ -161,11 +161,11 @@ def joined(
     Args:
         parts: ``start``, ``begin`` and ``end`` as of `spans`, and outputs by name.
         frames: Of the track.
-        kinds: What is wanted of each output: ``"frames"``, all in their order; ``"mean"``, that
-            over all frames; ``"clips"``, outputs for parts as they are.
+        kinds: What is wanted, by output: ``"frames"``, all in their order, or ``"clips"``, outputs
+            for parts as they are.
 
     Returns:
-        By name ``(frames, …)``, ``(…)``, or ``(parts, …)``.
+        By name ``(frames, …)`` or ``(parts, …)``.
     """
     whole: dict[str, Any] = {}
     for start, begin, end, outputs in parts:
@@ -174,13 +174,9 @@ def joined(
             if kind == "clips":
                 whole.setdefault(name, []).append(value)
                 continue
-            value = value[begin - start : end - start]
-            if kind == "mean":
-                whole[name] = whole.get(name, 0.0) + value.sum(axis=0, dtype=np.float64) / frames
-            else:
-                if name not in whole:
-                    whole[name] = np.empty((frames, *value.shape[1:]), value.dtype)
-                whole[name][begin:end] = value
+            if name not in whole:
+                whole[name] = np.empty((frames, *value.shape[1:]), value.dtype)
+            whole[name][begin:end] = value[begin - start : end - start]
     return {name: np.asarray(value) for name, value in whole.items()}
 
 

@@ -133,7 +133,7 @@ class Preset:
     ) -> dict[str, np.ndarray]:
         """The model's outputs for one recording.
 
-        `predict` decodes these, but for those of which the task wants the mean over frames alone.
+        `predict` decodes these, but for those that only help the model to learn.
 
         Args:
             source: Path of an audio file, or samples.
@@ -170,14 +170,11 @@ class Preset:
     def _activations(
         self, tracks: Iterable[tuple[K, np.ndarray]], *, every: bool
     ) -> Iterator[tuple[K, int, dict[str, np.ndarray]]]:
-        """Each key with its frames and what is decoded; every frame of it, or means where asked."""
+        """Each key with its frames and outputs: every one, or those that are decoded."""
         kinds: dict[str, Kind] = {
-            name: "clips"
-            if output.level == "clip"
-            else "mean"
-            if output.averaged and not every
-            else "frames"
+            name: "clips" if output.level == "clip" else "frames"
             for name, output in self.task.outputs().items()
+            if output.decoded or every
         }
         for key, frames, outputs in self._outputs(self.model, self._carried, tracks, kinds):
             for name, kind in kinds.items():

@@ -123,12 +123,11 @@ def test_decoding_undoes_encoding_up_to_the_grid(
     bound = task(decoder=decoder)
     # The loss forgives what is beside a beat, so a model never says 0 and 1 side by side as here.
     targets = bound.encode(song, times)
-    targets["tempo"] = np.nanmean(targets["tempo"], axis=0)
     found = bound.decode(targets, times)
     assert found.beats is not None
     assert len(found.beats.times) == 32
     assert np.abs(found.beats.times - song.beats.times).max() <= 0.5 / RATE + 1e-6
-    assert found.tempo == pytest.approx(bpm, rel=0.02)
+    assert found.tempo == pytest.approx(bpm, rel=0.04)
     wanted = song.beats.positions if decoder != "dbn_beats" else np.zeros(32)
     np.testing.assert_array_equal(found.beats.positions, wanted)
 
@@ -138,7 +137,6 @@ def test_decoding_undoes_encoding_up_to_the_grid(
 def test_silence_has_no_beats(decoder: str, frames: int) -> None:
     bound = task(decoder=decoder)
     silent = {name: np.zeros((frames, 1), np.float32) for name in ("beat", "downbeat")}
-    silent["tempo"] = np.zeros(len(TEMPI), np.float32)
     found = bound.decode(silent, np.arange(frames) / RATE)
     assert found.known == ("beats",)
     assert len(found.beats.times) == 0
@@ -174,7 +172,6 @@ def test_half_precision_does_not_leave_the_range() -> None:
     noisy = {
         "beat": targets["beat"].astype(np.float16),
         "downbeat": (targets["downbeat"] * 1.0005).astype(np.float32),  # above the beat's
-        "tempo": np.nanmean(targets["tempo"], axis=0),
     }
     assert len(bound.decode(noisy, times).beats.times) == 16
 
