@@ -88,7 +88,7 @@ class BeatsConfig(PipelineConfig):
     min_bpm: float = SLOWEST
     max_bpm: float = FASTEST
     transition_lambda: float = 100.0
-    threshold: float = 0.05
+    threshold: float = 0.2
     peak_threshold: float = 0.2
 
     def __post_init__(self) -> None:
@@ -116,8 +116,8 @@ class BeatTracking(Task):
     name = "beats"
     Config = BeatsConfig
     feature = LogFrequency()
-    window_seconds = 60.0
-    margin_seconds = 6.0
+    window_seconds = 40.0
+    margin_seconds = 5.0
     decoding = (
         "decoder",
         "beats_per_bar",

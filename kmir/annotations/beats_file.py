@@ -112,13 +112,19 @@ def ordered_beats(found: Sequence[Found], problems: list[str]) -> Beats | None:
 
 
 def tempo_of(beats: Beats) -> float | None:
-    """Tempo that follows from beats: that of their median distance, in beats per minute.
+    """Tempo that follows from beats, in beats per minute.
+
+    That of the mean of all distances within a quarter of the middle one: a beat that is missing
+    doesn't count, and times that were rounded even out.
 
     Returns:
         The tempo; None of fewer than two beats.
     """
     distances = np.diff(beats.times)
-    return 60 / float(np.median(distances)) if len(distances) else None
+    if not len(distances):
+        return None
+    middle = np.sort(distances)[len(distances) // 2]
+    return 60 / float(distances[np.abs(distances - middle) <= middle / 4].mean())
 
 
 def _line(place: str, line: str) -> Found:

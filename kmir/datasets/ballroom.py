@@ -11,7 +11,7 @@ Get the annotations with ``git clone https://github.com/CPJKU/BallroomAnnotation
 Old versions of the annotations write ``9.3`` for the third beat of the ninth bar: take the latest.
 
 **Beats** are at the level that the dance asks for: a Viennese waltz has 180 a minute. Beginnings
-without musical content have none. ``tempo`` follows from the beats' median distance.
+without musical content have none. ``tempo`` follows from the beats' distances.
 
 **Tags** are the eight dances, named like the folders; the three folders of rumba are ``Rumba``.
 

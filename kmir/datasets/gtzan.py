@@ -10,7 +10,7 @@ archive of its branch main), and the audio, ``genres.tar.gz``, where you can::
         genres/blues/blues.00000.wav …          or .au
 
 Excerpts without a ``.beats`` file, such as reggae.00086, are left out. A tempo that has no file
-follows from the beats' median distance. Some files, as that of jazz.00003, give no place in the
+follows from the beats' distances. Some files, as that of jazz.00003, give no place in the
 bar. The ``.jams`` files that GTZAN-Rhythm was first published as are not read.
 
 **Tags** are the genres, one each, named like the folders.

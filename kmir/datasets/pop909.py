@@ -20,7 +20,7 @@ files, which is C in all that have one, whatever the song; nor the folder ``vers
 **Beats**: the bar of a song, 4 beats (or 6, in 26 songs), is the most frequent distance of its
 downbeats. Beats are counted in bars no longer than that; in longer ones, where a downbeat is
 missing or the metre changes, all positions but the downbeat are unknown. Beats before the first
-downbeat are counted backwards. ``tempo`` is 60 over the median distance of beats.
+downbeat are counted backwards. ``tempo`` follows from the distances of beats.
 
 **Groups** are the songs. There is no published split.
 """

@@ -154,7 +154,10 @@ def test_what_is_written_is_read_again(tmp_path: Path, beats: Beats) -> None:
     assert positions == beats.positions.tolist()
 
 
-def test_tempo_is_that_of_the_median_distance() -> None:
+def test_tempo_follows_from_distances_like_the_middle_one() -> None:
+    rounded = np.round(np.arange(60) * 60 / 109.09, 2)
+    assert tempo_of(Beats(rounded)) == pytest.approx(109.09, abs=0.05)
+    assert tempo_of(Beats([0, 0.5, 1.5])) == 60
     assert tempo_of(Beats([0, 0.5, 1, 1.5, 3])) == 120
     assert tempo_of(Beats([1, 3])) == 30
     assert tempo_of(Beats([1])) is None
