@@ -20,7 +20,7 @@ Kind = Literal["frames", "clips"]
 BATCH_FRAMES = 1400
 # Where the model takes any length: windows of a batch, since recurrent layers share their steps, as
 # long as the widest layer takes no more memory than this.
-FREE_BATCH, BATCH_BYTES = 32, 2**24
+FREE_BATCH, BATCH_BYTES = 32, 2**23
 # Frames that such a model is given at least: poolings leave nothing of fewer.
 SHORTEST = 16
 
