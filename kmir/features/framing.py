@@ -7,6 +7,7 @@ from functools import lru_cache
 from itertools import chain
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from kmir.errors import AudioError
 
@@ -49,6 +50,41 @@ def framed(blocks: Iterable[np.ndarray], n_fft: int, hop_length: int) -> Iterato
                 memory[:filled] = memory[CHUNK * hop_length :].copy()
     if filled >= n_fft:
         yield frames[: 1 + (filled - n_fft) // hop_length]
+
+
+def gathered(
+    chunks: Iterable[np.ndarray],
+    shape: tuple[int, ...],
+    dtype: DTypeLike,
+    *,
+    samples: int | None,
+    hop_length: int,
+) -> np.ndarray:
+    """What was made of the frames of a recording, chunk by chunk, in one array.
+
+    Args:
+        chunks: ``(frames, *shape)`` each, of any numbers of frames.
+        shape: Of one frame.
+        dtype: Of the result.
+        samples: How many the recording has, if known: memory is then taken once. A wrong number
+            costs memory, not correctness.
+        hop_length: Samples from frame to frame.
+
+    Returns:
+        ``(frames, *shape)``, all chunks one after the other.
+    """
+    expected = CHUNK if samples is None else 1 + samples // hop_length
+    out = np.empty((expected, *shape), dtype)
+    done = 0
+    for chunk in chunks:
+        end = done + len(chunk)
+        if end > len(out):
+            # In place: no view of `out` is alive here, and a copy would double the memory.
+            out.resize((max(end, len(out) * 5 // 4), *shape), refcheck=False)
+        out[done:end] = chunk
+        done = end
+    out.resize((done, *shape), refcheck=False)
+    return out
 
 
 def checked(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

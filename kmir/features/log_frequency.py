@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike
 
 from kmir.errors import check_values
 from kmir.features.base import Feature, settle
-from kmir.features.framing import CHUNK, framed, hann
+from kmir.features.framing import framed, gathered, hann
 from kmir.features.live import LiveFeature
 
 A4 = 440.0  # Hz; its octaves and their parts are the grid of the bands
@@ -118,18 +118,14 @@ class LogFrequency(Feature):
         Raises:
             AudioError: If there is no sample at all, or one that is not a number.
         """
-        expected = CHUNK if samples is None else 1 + samples // self.hop_length
-        out = np.empty((expected, *self.shape), dtype)
-        done, before = 0, self._before
-        for frames in framed(blocks, self._longest, self.hop_length):
-            end = done + len(frames)
-            if end > len(out):
-                # In place: no view of `out` is alive here, and a copy would double the memory.
-                out.resize((max(end, len(out) * 5 // 4), *self.shape), refcheck=False)
-            out[done:end], before = self._follow(frames, before)
-            done = end
-        out.resize((done, *self.shape), refcheck=False)
-        return out
+
+        def chunks() -> Iterator[np.ndarray]:
+            before = self._before
+            for frames in framed(blocks, self._longest, self.hop_length):
+                values, before = self._follow(frames, before)
+                yield values
+
+        return gathered(chunks(), self.shape, dtype, samples=samples, hop_length=self.hop_length)
 
     def live(self) -> LiveFeature:
         """The feature for samples that are just arriving: a frame half a window after its time."""

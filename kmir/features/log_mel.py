@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike
 
 from kmir.errors import check_values
 from kmir.features.base import Feature, settle
-from kmir.features.framing import CHUNK, framed, hann
+from kmir.features.framing import framed, gathered, hann
 
 SCALES = ("db", "log1p")
 NORMS = ("slaney", None)
@@ -122,19 +122,16 @@ class LogMel(Feature):
         Raises:
             AudioError: If there is no sample at all, or one that is not a number.
         """
-        expected = CHUNK if samples is None else 1 + samples // self.hop_length
-        out = np.empty((expected, self.n_mels), dtype)
-        done, loudest = 0, -np.inf
-        for frames in framed(blocks, self.n_fft, self.hop_length):
-            end = done + len(frames)
-            if end > len(out):
-                # In place: no view of `out` is alive here, and a copy would double the memory.
-                out.resize((max(end, len(out) * 5 // 4), self.n_mels), refcheck=False)
-            values = self._compress(self._mel(frames))
-            loudest = max(loudest, values.max())
-            out[done:end] = values.T
-            done = end
-        out.resize((done, self.n_mels), refcheck=False)
+        loudest = -np.inf  # before values are rounded to `dtype`
+
+        def chunks() -> Iterator[np.ndarray]:
+            nonlocal loudest
+            for frames in framed(blocks, self.n_fft, self.hop_length):
+                values = self._compress(self._mel(frames))
+                loudest = max(loudest, values.max())
+                yield values.T
+
+        out = gathered(chunks(), self.shape, dtype, samples=samples, hop_length=self.hop_length)
         if self.scale == "db" and self.top_db is not None:
             np.maximum(out, out.dtype.type(loudest - self.top_db), out=out)
         return out

@@ -11,7 +11,7 @@ order of columns, with its default settings.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -21,7 +21,7 @@ from numpy.typing import DTypeLike
 
 from kmir.errors import check_values
 from kmir.features.base import Feature, settle
-from kmir.features.framing import CHUNK, framed, hann
+from kmir.features.framing import framed, gathered, hann
 from kmir.features.note_activation import (
     BINS,
     BINS_PER_SEMITONE,
@@ -131,21 +131,21 @@ class NNLSChroma(Feature):
         Raises:
             AudioError: If there is no sample at all, or one that is not a number.
         """
-        expected = CHUNK if samples is None else 1 + samples // self.hop_length
-        spectra = np.empty((expected, BINS), np.float32)
-        done, total = 0, np.zeros(BINS)
-        for frames in framed(blocks, self.n_fft, self.hop_length):
-            end = done + len(frames)
-            if end > len(spectra):
-                # In place: no view of it is alive here, and a copy would double the memory.
-                spectra.resize((max(end, len(spectra) * 5 // 4), BINS), refcheck=False)
-            spectra[done:end] = self._log_frequency(frames)
-            total += spectra[done:end].sum(axis=0, dtype=np.float64)
-            done = end
+        total = np.zeros(BINS)
+
+        def chunks() -> Iterator[np.ndarray]:
+            for frames in framed(blocks, self.n_fft, self.hop_length):
+                values = self._log_frequency(frames)
+                total[:] += values.sum(axis=0, dtype=np.float64)
+                yield values
+
+        spectra = gathered(
+            chunks(), (BINS,), np.float32, samples=samples, hop_length=self.hop_length
+        )
         tune = _interpolation(tuning(total))
-        out = np.empty((done, 24), dtype)
-        for start in range(0, done, FINISHED):
-            tuned = spectra[start : min(start + FINISHED, done)] @ tune
+        out = np.empty((len(spectra), 24), dtype)
+        for start in range(0, len(spectra), FINISHED):
+            tuned = spectra[start : start + FINISHED] @ tune
             out[start : start + FINISHED] = self._chroma(tuned)
         return out
 
