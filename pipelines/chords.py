@@ -120,7 +120,7 @@ class Chords(Task):
             return {n: np.full((len(times), s), np.nan, np.float32) for n, s in sizes.items()}
         distinct = sorted(set(known.labels))
         tables = self._targets(distinct)
-        where = segment_at(known, times)
+        where = known.at(times)
         number = np.array([distinct.index(label) for label in known.labels] + [len(distinct)])
         return {name: table[number[where]] for name, table in tables.items()}
 
@@ -159,7 +159,7 @@ class Chords(Task):
                 if track.chords is not None and len(track.chords.labels):
                     times = np.arange(0, track.chords.intervals[-1, 1], 1 / frame_rate)
                     classes = indices(self.vocabulary, track.chords.labels)
-                    yield np.append(classes, -1)[segment_at(track.chords, times)]
+                    yield np.append(classes, -1)[track.chords.at(times)]
 
         counts = count_transitions(sequences(), len(self.labels))
         moves = [self.vocabulary.transposition(k) for k in range(12)]
@@ -254,15 +254,6 @@ class Chords(Task):
     def _confusion(self, pairs: Sequence[tuple[Segments, Segments]]) -> np.ndarray:
         references, estimates = zip(*pairs, strict=True)
         return confusion(references, estimates, self.vocabulary.index, self.labels)
-
-
-def segment_at(segments: Segments, times: np.ndarray) -> np.ndarray:
-    """``(n,)`` number of the segment that each time lies in; -1 in gaps and beyond the ends."""
-    if not len(segments.labels):
-        return np.full(len(times), -1)
-    starts, ends = segments.intervals.T
-    where = np.searchsorted(starts, times, side="right") - 1
-    return np.where((where >= 0) & (times < ends[where]), where, -1)
 
 
 def _one_hot(classes: Sequence[int], size: int) -> np.ndarray:

@@ -116,6 +116,22 @@ class Segments:
         object.__setattr__(self, "labels", tuple(self.labels))
         _same_length("labels", self.labels, len(self.intervals))
 
+    def at(self, times: Array) -> Array:
+        """Which segment each time lies in, if they are in order and don't overlap.
+
+        Args:
+            times: ``(n,)`` seconds.
+
+        Returns:
+            ``(n,)`` numbers of segments, -1 in gaps and beyond the ends; at a border, the later
+            one's.
+        """
+        if not len(self.labels):
+            return np.full(len(times), -1)
+        starts, ends = self.intervals.T
+        where = np.searchsorted(starts, times, side="right") - 1
+        return np.where((where >= 0) & (times < ends[where]), where, -1)
+
 
 @dataclass(frozen=True, eq=False)
 class Beats:

@@ -6,7 +6,6 @@ A file is stretched in its notes, so that beats stay exact whatever the tempo.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,16 +121,18 @@ class Band:
 
         part = pretty_midi.Instrument(program)
         length = rng.uniform(0.4, 1.0)
-        chords = list(self._chords())
+        known = Segments(np.zeros((0, 2)), ()) if self.chords is None else self.chords
+        chords = [*(parse(label) for label in known.labels), None]  # the last one is for no chord
         for number, first in enumerate(bars):
             if number % 8 == 0:
                 rhythm, steps = _pattern(rng)
                 accent = int(rng.integers(0, 25))
             bar = slice(8 * number % len(rhythm), 8 * number % len(rhythm) + 8)
             onsets = np.flatnonzero(rhythm[bar])
-            for onset, end in zip(onsets, [*onsets[1:], 8], strict=False):
+            where = known.at(np.array([_at(grid, first + i / 2 + EARLY) for i in onsets]))
+            sounding = [chords[i] for i in where]
+            for onset, end, chord in zip(onsets, [*onsets[1:], 8], sounding, strict=False):
                 start, stop = _at(grid, first + onset / 2), _at(grid, first + end / 2)
-                chord = _chord_at(chords, _at(grid, first + onset / 2 + EARLY))
                 if chord is None or chord.root is None:
                     continue
                 velocity = int(rng.integers(70, 90)) + (accent if onset == 0 else 0)
@@ -143,11 +144,6 @@ class Band:
                     for pitch in voicing(chord)
                 ]
         return part
-
-    def _chords(self) -> Iterator[tuple[float, float, Chord | None]]:
-        if self.chords is not None:
-            for (start, end), label in zip(self.chords.intervals, self.chords.labels, strict=True):
-                yield start, end, parse(label)
 
 
 # === The bars of a song ===
@@ -232,10 +228,6 @@ def _power_chord(chord: Chord) -> list[int]:
 
 def _close_chord(chord: Chord) -> list[int]:
     return [52 + (int(pitch) - 4) % 12 for pitch in np.flatnonzero(chord.pitch_classes)]
-
-
-def _chord_at(chords: list[tuple[float, float, Chord | None]], time: float) -> Chord | None:
-    return next((chord for start, end, chord in chords if start <= time < end), None)
 
 
 def _volume(value: int) -> Any:

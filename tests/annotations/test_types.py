@@ -68,6 +68,13 @@ def test_a_segment_may_have_no_duration() -> None:
     assert Segments([[1.0, 1.0]], ("N",)).intervals.tolist() == [[1.0, 1.0]]
 
 
+def test_which_segment_a_time_lies_in() -> None:
+    segments = Segments([(1.0, 2.0), (2.0, 3.0), (4.0, 5.0)], ("C", "D", "E"))
+    times = np.array([0.5, 1.0, 1.99, 2.0, 3.0, 3.5, 4.5, 5.0, 9.0])
+    assert segments.at(times).tolist() == [-1, 0, 0, 1, -1, -1, 2, -1, -1]
+    assert Segments([], ()).at(times[:2]).tolist() == [-1, -1]
+
+
 def test_annotations_are_copies_that_nobody_can_write_to() -> None:
     times = np.array([0.5, 1.0])
     beats = Beats(times)

@@ -16,7 +16,7 @@ from kmir.decoders import runs
 from kmir.errors import RecordError, UsageError
 from kmir.features.nnls_chroma import NNLSChroma
 from kmir.records.spec import Spec
-from pipelines.chords import Chords, ChordsConfig, segment_at
+from pipelines.chords import Chords, ChordsConfig
 
 RATE = 44100 / 2048
 HARTE = ("N", "X", "C:maj", "A:min7/b3", "F#:7/3", "Bb:sus4", "G:5", "D:hdim7", "E/2", "Ab:maj6")
@@ -88,13 +88,6 @@ def test_tracks_without_chords_are_unknown_throughout() -> None:
         for name, target in task().encode(song, grid(4)).items():
             assert target.shape == (4, task().outputs()[name].size)
             assert np.isnan(target).all()
-
-
-def test_segment_at_by_hand() -> None:
-    segments = Segments(np.array([(1.0, 2.0), (2.0, 3.0), (4.0, 5.0)]), ("C", "D", "E"))
-    times = np.array([0.5, 1.0, 1.99, 2.0, 3.0, 3.5, 4.5, 5.0, 9.0])
-    assert segment_at(segments, times).tolist() == [-1, 0, 0, 1, -1, -1, 2, -1, -1]
-    assert segment_at(Segments(np.empty((0, 2)), ()), times[:2]).tolist() == [-1, -1]
 
 
 # === There and back ===
