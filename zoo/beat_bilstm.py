@@ -24,11 +24,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-from keras import layers
 
 from kmir.nn import Output
-from kmir.nn.heads import heads
-from kmir.nn.recurrent import recurrent_stack, vectors
+from kmir.nn.recurrent import RecurrentConfig, recurrent_model
 
 TASK = "beats"
 
@@ -49,24 +47,9 @@ class Config:
 def build_model(
     config: Config, inputs: tuple[int | None, ...], outputs: Mapping[str, Output]
 ) -> keras.Model:
-    """BiLSTMs over frames, then a dense layer for each output.
-
-    Args:
-        config: Sizes and rates.
-        inputs: ``(frames, bands)`` or ``(frames, bands, channels)``; frames may be ``None``.
-        outputs: Heads by name, of level ``"frame"``.
-
-    Returns:
-        Model from ``(batch, *inputs)`` to ``(batch, frames, size)``, or a dictionary of those.
-
-    Raises:
-        UsageError: If there is no recurrent layer.
-    """
-    features = keras.Input(inputs, name="features")
-    x = vectors(features)
-    x = recurrent_stack(x, "lstm", config.units, bidirectional=True, dropout=config.dropout)
-    embedding = layers.Identity(name="embedding")(x)
-    return keras.Model(features, heads(embedding, outputs), name="beat_bilstm")
+    """BiLSTMs over frames; see `kmir.nn.recurrent.recurrent_model`."""
+    stack = RecurrentConfig(config.units, bidirectional=True, dropout=config.dropout)
+    return recurrent_model("lstm", stack, inputs, outputs, name="beat_bilstm")
 
 
 def search_space(hp: Any) -> Config:

@@ -82,14 +82,17 @@ def recurrent_model(
     config: RecurrentConfig,
     inputs: tuple[int | None, ...],
     outputs: Mapping[str, Output],
+    *,
+    name: str | None = None,
 ) -> keras.Model:
     """Recurrent layers over frames, then a dense layer for each output.
 
     Args:
-        cell: As for `recurrent_stack`; the name of the model too.
+        cell: As for `recurrent_stack`.
         config: Sizes and rates.
         inputs: ``(frames, bins)`` or ``(frames, bins, channels)``; frames may be ``None``.
         outputs: Heads by name, of level ``"frame"``.
+        name: Of the model; None is that of the cell.
 
     Returns:
         Model from ``(batch, *inputs)`` to ``(batch, frames, size)``, or a dictionary of those.
@@ -106,7 +109,7 @@ def recurrent_model(
         dropout=config.dropout,
     )
     embedding = layers.Identity(name="embedding")(x)
-    return keras.Model(features, heads(embedding, outputs), name=cell)
+    return keras.Model(features, heads(embedding, outputs), name=name or cell)
 
 
 def recurrent_search(hp: Any, default: C) -> C:
