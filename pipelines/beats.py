@@ -38,8 +38,8 @@ from kmir.scoring.beats import beat_scores, beat_summary
 from pipelines.base import PipelineConfig, Task
 from pipelines.tempo import TEMPI, tempo_targets
 
-SLOWEST, FASTEST = 55.0, 215.0  # tempi that scores are told apart by, and that are decoded
-RANGES = (0.0, 80.0, 110.0, 140.0, math.inf)
+SLOWEST, FASTEST = 55.0, 215.0  # bpm: tempi that are decoded
+RANGES = (0.0, 80.0, 110.0, 140.0, math.inf)  # bpm: tempi that scores are told apart by
 # The network is to see a tempo of 200 bpm in steps of 3 %, finer than frames of 20 ms.
 DECODED_RATE = 100.0
 TOP_BPM = 1000.0  # beats of six such frames; more is a slip
