@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kmir import command
 from kmir.cache import cache_dir
 from kmir.config import options, override, split_flags
-from kmir.datasets import Track
-from kmir.errors import DatasetError, RecordError, UsageError
+from kmir.datasets.named import read_tracks, reader_of
+from kmir.errors import UsageError
 from kmir.features.base import Feature, feature_class
-from kmir.lookup import find, known
+from kmir.lookup import known
 from kmir.records.spec import Manifest
-from kmir.records.stage import Staging
-from kmir.records.write import plan_records, write_records
+from kmir.records.stage import STAGING, Staging
+from kmir.records.write import only_records, plan_records, write_records
 
 if TYPE_CHECKING:
     from kmir.records.read import Records
@@ -63,59 +62,14 @@ def extract(
         RecordError: If the folder holds other records, or no track could be read.
         UsageError: If there is no such data set, or it needs a root.
     """
-    tracks = _tracks(dataset, root, dataset_options or {})
+    tracks = read_tracks(dataset, root, dataset_options or {})
     settings: dict[str, Any] = {"dataset": dataset, "dtype": dtype, "seed": seed}
     if overwrite:
         *_, source = plan_records(tracks, feature, **settings)
-        if not Staging(out / ".staging", feature, dtype).holds(source):
+        if not Staging(out / STAGING, feature, dtype).holds(source):
             _remove_records(out)
     workers = workers or cores()
     return write_records(out, tracks, feature, workers=workers, quiet=quiet, **settings)
-
-
-def _tracks(dataset: str, root: Path | None, dataset_options: Mapping[str, Any]) -> list[Track]:
-    """All tracks of a data set."""
-    reader, named = _reader(dataset)
-    if root is None and _needs_root(reader):
-        raise UsageError(
-            f"Expected --root DIR, the folder of data set '{dataset}'. Received: none."
-        )
-    if twice := named.keys() & dataset_options.keys():
-        raise UsageError(
-            f"Expected the {twice.pop()} of the data set once. Received: '{dataset}' and an option."
-        )
-    tracks = list(reader(root, **named, **dataset_options))
-    if not tracks:
-        raise DatasetError(f"Expected at least one track in {root}. Received: none.")
-    return tracks
-
-
-def _reader(dataset: str) -> tuple[Callable[..., Iterable[Track]], dict[str, str]]:
-    """The function ``tracks`` of a data set, and the option that its name spells out.
-
-    ``mirdata:beatles`` is the data set ``mirdata`` with the option ``name`` = ``beatles``.
-    """
-    name, colon, part = dataset.partition(":")
-    module = find("data set", name)
-    try:
-        reader: Callable[..., Iterable[Track]] = module.tracks
-    except AttributeError:
-        raise UsageError(
-            f"Expected a data set, with a function tracks(root). Received: '{name}'."
-        ) from None
-    if not colon:
-        return reader, {}
-    option = inspect.signature(reader).parameters.get("name")
-    if option is None or option.kind is not option.KEYWORD_ONLY:
-        raise UsageError(
-            f"Expected '{name}' alone, a data set that has no parts. Received: '{dataset}'."
-        )
-    return reader, {"name": part}
-
-
-def _needs_root(reader: Callable[..., Iterable[Track]]) -> bool:
-    root = next(iter(inspect.signature(reader).parameters.values()))
-    return root.default is root.empty
 
 
 def records_for(
@@ -153,8 +107,8 @@ def records_for(
                 f"Received: '{data}', whose records are made already. Leave the option out."
             )
         return Records.open(data)
-    dataset_options = options(_reader(data)[0], flags or {}, "option")
-    tracks = _tracks(data, root, dataset_options)
+    dataset_options = options(reader_of(data)[0], flags or {}, "option")
+    tracks = read_tracks(data, root, dataset_options)
     *_, source = plan_records(tracks, feature, dataset=data)
     out = cache_dir() / "records" / f"{data.replace(':', '-')}-{source[:12]}"
     if not (out / "manifest.json").exists():
@@ -199,7 +153,7 @@ def main(argv: list[str]) -> int:
     if args.workers is not None and args.workers < 1:
         parser.error(f"Expected --workers of 1 or more. Received: {args.workers}.")
     feature = override(feature_class(args.feature)(), fields, "feature")
-    dataset_options = options(_reader(args.dataset)[0], flags, "option")
+    dataset_options = options(reader_of(args.dataset)[0], flags, "option")
     manifest = extract(
         args.dataset,
         args.root,
@@ -222,14 +176,7 @@ def main(argv: list[str]) -> int:
 
 def _remove_records(out: Path) -> None:
     """Remove records, and nothing else, from a folder."""
-    strange = [
-        path.name
-        for path in (out.iterdir() if out.is_dir() else [])
-        if not path.name.removesuffix(".tmp").endswith(".tfrecord")
-        and path.name.removesuffix(".tmp") not in ("spec.json", "manifest.json", ".staging")
-    ]
-    if strange:
-        raise RecordError(f"Expected {out} to hold only records. Received: also {strange[0]}.")
+    only_records([path.name for path in out.iterdir()] if out.is_dir() else [], out)
     if out.exists():
         shutil.rmtree(out)
 
