@@ -1,4 +1,7 @@
-"""Audio and annotations to records: ``python -m kmir.extract DATASET --root DIR --out RECORDS``."""
+"""Audio and annotations to records: ``python -m kmir.extract DATASET --root DIR --out RECORDS``.
+
+``--runner beam`` has Apache Beam do it, see `kmir.extract_beam`.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from kmir.cache import cache_dir
 from kmir.config import options, override, split_flags
 from kmir.datasets.named import read_tracks, reader_of
 from kmir.errors import UsageError
+from kmir.extract_beam import extract_with_beam
 from kmir.features.base import Feature, feature_class
 from kmir.lookup import known
 from kmir.records.spec import Manifest
@@ -134,38 +138,56 @@ def main(argv: list[str]) -> int:
     """Run the command; exit code 1 if some file could not be read."""
     fields, argv = split_flags(argv, "feature")
     flags, argv = split_flags(argv, "option")
+    beam_flags, argv = split_flags(argv, "beam")
     parser = argparse.ArgumentParser(
         prog="kmir extract",
         description="Audio and annotations to records. Killed, it goes on with the same command.",
         epilog="--feature.NAME=VALUE sets a field of the feature (--feature.sample_rate=8000), "
-        "--option.NAME=VALUE an option of the data set.",
+        "--option.NAME=VALUE an option of the data set, --beam.NAME=VALUE one of Apache Beam "
+        "(--beam.runner=FlinkRunner).",
     )
     parser.add_argument("dataset", help=f"one of {', '.join(known('data set'))}, or a module")
-    parser.add_argument("--root", type=Path, help="folder of the data set")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the records")
+    parser.add_argument("--root", help="folder of the data set; by Beam also gs://…, s3://…")
+    parser.add_argument("--out", required=True, help="folder of the records; likewise")
     parser.add_argument("--feature", default="log_mel", help="default: %(default)s")
     parser.add_argument("--dtype", choices=["float16", "float32"], default="float16")
     parser.add_argument("--seed", type=int, default=0, help="of the split, where none is published")
+    parser.add_argument("--runner", choices=["local", "beam"], default="local", help="%(default)s")
     parser.add_argument("--workers", type=int, help="processes; default: one a core")
     parser.add_argument("--overwrite", action="store_true", help="replace records in --out")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     args = parser.parse_args(argv)
     if args.workers is not None and args.workers < 1:
         parser.error(f"Expected --workers of 1 or more. Received: {args.workers}.")
+    if args.runner == "beam" and args.workers is not None:
+        raise UsageError(
+            "Expected --workers with --runner local. Received: it with beam. Say "
+            f"--beam.direct_num_workers={args.workers} --beam.direct_running_mode=multi_processing."
+        )
+    if args.runner == "local":
+        if beam_flags:
+            name = next(iter(beam_flags))
+            raise UsageError(f"Expected --beam.{name} with --runner beam. Received: it without.")
+        if remote := [place for place in (args.root, args.out) if place and "://" in place]:
+            raise UsageError(f"Expected --runner beam for an object store. Received: {remote[0]}.")
     feature = override(feature_class(args.feature)(), fields, "feature")
     dataset_options = options(reader_of(args.dataset)[0], flags, "option")
-    manifest = extract(
-        args.dataset,
-        args.root,
-        args.out,
-        feature,
-        dataset_options=dataset_options,
-        dtype=args.dtype,
-        seed=args.seed,
-        workers=args.workers,
-        overwrite=args.overwrite,
-        quiet=args.quiet,
-    )
+    settings = {
+        "dataset_options": dataset_options,
+        "dtype": args.dtype,
+        "seed": args.seed,
+        "overwrite": args.overwrite,
+        "quiet": args.quiet,
+    }
+    if args.runner == "beam":
+        manifest = extract_with_beam(
+            args.dataset, args.root, args.out, feature, flags=beam_flags, **settings
+        )
+    else:
+        root = None if args.root is None else Path(args.root)
+        manifest = extract(
+            args.dataset, root, Path(args.out), feature, workers=args.workers, **settings
+        )
     for name, split in manifest.splits.items():
         minutes = split.frames / feature.frame_rate / 60
         print(f"{name:10} {split.tracks:6} tracks {minutes:9.1f} min {len(split.shards):4} shards")
