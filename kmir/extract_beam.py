@@ -133,7 +133,8 @@ def _run(pipeline: Pipeline) -> None:
     except Exception as error:  # each runner has its own
         # What was raised on a worker comes as the text of its traceback.
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        told = [line for line in lines if "Error: " in line] or [*lines[:1], repr(error)][:1]
+        told = [line for line in lines if "Error: " in line]
+        told = told or [f"{type(error).__name__}: {' '.join(lines[:1])}"]
         raise _broken(told[-1]) from error
     if state not in (None, "DONE"):
         raise _broken(f"state {state}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 import uuid
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,9 +62,10 @@ class Folder:
             By path from the folder, with ``/``, sorted.
         """
         start = self.path(f"{within}/" if within else "")
+        with warnings.catch_warnings(action="ignore", category=FutureWarning):  # of _literal's sets
+            (match,) = FileSystems.match([f"{_literal(start)}**"])
         found = {
             metadata.path.replace("\\", "/").removeprefix(f"{self.url}/"): metadata
-            for match in FileSystems.match([f"{_literal(start)}**"])
             for metadata in match.metadata_list
         }
         return {name: found[name] for name in sorted(found) if not name.endswith("/")}
@@ -72,8 +74,7 @@ class Folder:
         """Bytes of a file; None where there is none."""
         if not FileSystems.exists(self.path(name)):
             return None
-        (match,) = FileSystems.match([_literal(self.path(name))])
-        return match.metadata_list[0].size_in_bytes if match.metadata_list else None
+        return int(FileSystems.get_filesystem(self.url).metadata(self.path(name)).size_in_bytes)
 
     def read(self, name: str) -> bytes | None:
         """Content of a small file; None where there is none."""
@@ -111,19 +112,23 @@ class Folder:
         draft = self.path(f"{drafts}/{uuid.uuid4().hex}.tmp")
         with FileSystems.create(draft, compression_type=PLAIN) as out:
             yield out
+        if FileSystems.get_scheme(self.url) is None:
+            Path(self.path(name)).parent.mkdir(parents=True, exist_ok=True)
         FileSystems.rename([draft], [self.path(name)])
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove files."""
         patterns = [_literal(self.path(name)) for name in names]
-        for start in range(0, len(patterns), BATCH):
-            FileSystems.delete(patterns[start : start + BATCH])
+        with warnings.catch_warnings(action="ignore", category=FutureWarning):
+            for start in range(0, len(patterns), BATCH):
+                FileSystems.delete(patterns[start : start + BATCH])
 
     def remove_folder(self, name: str) -> None:
         """Remove a folder in the folder, with all its files, if it is there."""
-        self.remove(self.files(name))
-        if FileSystems.exists(self.path(name)):  # where a folder is more than a part of a name
-            FileSystems.delete([_literal(self.path(name))])
+        if FileSystems.get_scheme(self.url) is None:
+            shutil.rmtree(self.path(name), ignore_errors=True)
+        else:  # in a store a folder is no more than a part of names
+            self.remove(self.files(name))
 
 
 def _literal(path: str) -> str:
