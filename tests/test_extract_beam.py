@@ -2,6 +2,8 @@
 
 import builtins
 import shutil
+import sys
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,7 +17,7 @@ pytest.importorskip("apache_beam")
 
 import apache_beam as beam
 
-from kmir import command
+from kmir import command, extract_beam
 from kmir.annotations import Annotations, Tags
 from kmir.datasets import Track
 from kmir.datasets.folder import tracks as folder_tracks
@@ -403,3 +405,31 @@ def test_wrong_usage_is_told_in_one_line(
 def test_a_data_set_of_that_name_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"^Expected the name of a data set\. Received: 'foldr'"):
         extract_with_beam("foldr", "mem://x", str(tmp_path), LogMel())
+
+
+# === Progress ===
+
+
+class _Staged:
+    """A job of which one track more is staged at each look."""
+
+    count = 0
+
+    def staged(self) -> int:
+        self.count += 1
+        return min(self.count, 5)
+
+
+@pytest.mark.parametrize(("quiet", "terminal"), [(False, True), (True, True), (False, False)])
+def test_progress_is_shown_on_a_terminal_unless_quiet(
+    quiet: bool, terminal: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extract_beam, "EVERY", 0.001)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
+    job = _Staged()
+    with extract_beam._progress(job, 5, quiet=quiet):  # type: ignore[arg-type]
+        while terminal and not quiet and job.count < 5:
+            time.sleep(0.001)
+    err = capsys.readouterr().err
+    assert ("5/5" in err) == (terminal and not quiet)
+    assert bool(err) == (terminal and not quiet)
