@@ -1,26 +1,29 @@
-"""Audio and annotations to records: ``python -m kmir.extract DATASET --root DIR --out RECORDS``."""
+"""Audio and annotations to records: ``python -m kmir.extract DATASET --root DIR --out RECORDS``.
+
+``--runner beam`` has Apache Beam do it, see `kmir.extract_beam`.
+"""
 
 from __future__ import annotations
 
 import argparse
-import inspect
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kmir import command
 from kmir.cache import cache_dir
 from kmir.config import options, override, split_flags
-from kmir.datasets import Track
-from kmir.errors import DatasetError, RecordError, UsageError
+from kmir.datasets.named import read_tracks, reader_of
+from kmir.errors import UsageError
+from kmir.extract_beam import extract_with_beam
 from kmir.features.base import Feature, feature_class
-from kmir.lookup import find, known
+from kmir.lookup import known
 from kmir.records.spec import Manifest
-from kmir.records.stage import Staging
-from kmir.records.write import plan_records, write_records
+from kmir.records.stage import STAGING, Staging
+from kmir.records.write import only_records, plan_records, write_records
 
 if TYPE_CHECKING:
     from kmir.records.read import Records
@@ -63,59 +66,14 @@ def extract(
         RecordError: If the folder holds other records, or no track could be read.
         UsageError: If there is no such data set, or it needs a root.
     """
-    tracks = _tracks(dataset, root, dataset_options or {})
+    tracks = read_tracks(dataset, root, dataset_options or {})
     settings: dict[str, Any] = {"dataset": dataset, "dtype": dtype, "seed": seed}
     if overwrite:
         *_, source = plan_records(tracks, feature, **settings)
-        if not Staging(out / ".staging", feature, dtype).holds(source):
+        if not Staging(out / STAGING, feature, dtype).holds(source):
             _remove_records(out)
     workers = workers or cores()
     return write_records(out, tracks, feature, workers=workers, quiet=quiet, **settings)
-
-
-def _tracks(dataset: str, root: Path | None, dataset_options: Mapping[str, Any]) -> list[Track]:
-    """All tracks of a data set."""
-    reader, named = _reader(dataset)
-    if root is None and _needs_root(reader):
-        raise UsageError(
-            f"Expected --root DIR, the folder of data set '{dataset}'. Received: none."
-        )
-    if twice := named.keys() & dataset_options.keys():
-        raise UsageError(
-            f"Expected the {twice.pop()} of the data set once. Received: '{dataset}' and an option."
-        )
-    tracks = list(reader(root, **named, **dataset_options))
-    if not tracks:
-        raise DatasetError(f"Expected at least one track in {root}. Received: none.")
-    return tracks
-
-
-def _reader(dataset: str) -> tuple[Callable[..., Iterable[Track]], dict[str, str]]:
-    """The function ``tracks`` of a data set, and the option that its name spells out.
-
-    ``mirdata:beatles`` is the data set ``mirdata`` with the option ``name`` = ``beatles``.
-    """
-    name, colon, part = dataset.partition(":")
-    module = find("data set", name)
-    try:
-        reader: Callable[..., Iterable[Track]] = module.tracks
-    except AttributeError:
-        raise UsageError(
-            f"Expected a data set, with a function tracks(root). Received: '{name}'."
-        ) from None
-    if not colon:
-        return reader, {}
-    option = inspect.signature(reader).parameters.get("name")
-    if option is None or option.kind is not option.KEYWORD_ONLY:
-        raise UsageError(
-            f"Expected '{name}' alone, a data set that has no parts. Received: '{dataset}'."
-        )
-    return reader, {"name": part}
-
-
-def _needs_root(reader: Callable[..., Iterable[Track]]) -> bool:
-    root = next(iter(inspect.signature(reader).parameters.values()))
-    return root.default is root.empty
 
 
 def records_for(
@@ -153,8 +111,8 @@ def records_for(
                 f"Received: '{data}', whose records are made already. Leave the option out."
             )
         return Records.open(data)
-    dataset_options = options(_reader(data)[0], flags or {}, "option")
-    tracks = _tracks(data, root, dataset_options)
+    dataset_options = options(reader_of(data)[0], flags or {}, "option")
+    tracks = read_tracks(data, root, dataset_options)
     *_, source = plan_records(tracks, feature, dataset=data)
     out = cache_dir() / "records" / f"{data.replace(':', '-')}-{source[:12]}"
     if not (out / "manifest.json").exists():
@@ -180,38 +138,56 @@ def main(argv: list[str]) -> int:
     """Run the command; exit code 1 if some file could not be read."""
     fields, argv = split_flags(argv, "feature")
     flags, argv = split_flags(argv, "option")
+    beam_flags, argv = split_flags(argv, "beam")
     parser = argparse.ArgumentParser(
         prog="kmir extract",
         description="Audio and annotations to records. Killed, it goes on with the same command.",
         epilog="--feature.NAME=VALUE sets a field of the feature (--feature.sample_rate=8000), "
-        "--option.NAME=VALUE an option of the data set.",
+        "--option.NAME=VALUE an option of the data set, --beam.NAME=VALUE one of Apache Beam "
+        "(--beam.runner=FlinkRunner).",
     )
     parser.add_argument("dataset", help=f"one of {', '.join(known('data set'))}, or a module")
-    parser.add_argument("--root", type=Path, help="folder of the data set")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the records")
+    parser.add_argument("--root", help="folder of the data set; by Beam also gs://…, s3://…")
+    parser.add_argument("--out", required=True, help="folder of the records; likewise")
     parser.add_argument("--feature", default="log_mel", help="default: %(default)s")
     parser.add_argument("--dtype", choices=["float16", "float32"], default="float16")
     parser.add_argument("--seed", type=int, default=0, help="of the split, where none is published")
+    parser.add_argument("--runner", choices=["local", "beam"], default="local", help="%(default)s")
     parser.add_argument("--workers", type=int, help="processes; default: one a core")
     parser.add_argument("--overwrite", action="store_true", help="replace records in --out")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     args = parser.parse_args(argv)
     if args.workers is not None and args.workers < 1:
         parser.error(f"Expected --workers of 1 or more. Received: {args.workers}.")
+    if args.runner == "beam" and args.workers is not None:
+        raise UsageError(
+            "Expected --workers with --runner local. Received: it with beam. Say "
+            f"--beam.direct_num_workers={args.workers} --beam.direct_running_mode=multi_processing."
+        )
+    if args.runner == "local":
+        if beam_flags:
+            name = next(iter(beam_flags))
+            raise UsageError(f"Expected --beam.{name} with --runner beam. Received: it without.")
+        if remote := [place for place in (args.root, args.out) if place and "://" in place]:
+            raise UsageError(f"Expected --runner beam for an object store. Received: {remote[0]}.")
     feature = override(feature_class(args.feature)(), fields, "feature")
-    dataset_options = options(_reader(args.dataset)[0], flags, "option")
-    manifest = extract(
-        args.dataset,
-        args.root,
-        args.out,
-        feature,
-        dataset_options=dataset_options,
-        dtype=args.dtype,
-        seed=args.seed,
-        workers=args.workers,
-        overwrite=args.overwrite,
-        quiet=args.quiet,
-    )
+    dataset_options = options(reader_of(args.dataset)[0], flags, "option")
+    settings = {
+        "dataset_options": dataset_options,
+        "dtype": args.dtype,
+        "seed": args.seed,
+        "overwrite": args.overwrite,
+        "quiet": args.quiet,
+    }
+    if args.runner == "beam":
+        manifest = extract_with_beam(
+            args.dataset, args.root, args.out, feature, flags=beam_flags, **settings
+        )
+    else:
+        root = None if args.root is None else Path(args.root)
+        manifest = extract(
+            args.dataset, root, Path(args.out), feature, workers=args.workers, **settings
+        )
     for name, split in manifest.splits.items():
         minutes = split.frames / feature.frame_rate / 60
         print(f"{name:10} {split.tracks:6} tracks {minutes:9.1f} min {len(split.shards):4} shards")
@@ -222,14 +198,7 @@ def main(argv: list[str]) -> int:
 
 def _remove_records(out: Path) -> None:
     """Remove records, and nothing else, from a folder."""
-    strange = [
-        path.name
-        for path in (out.iterdir() if out.is_dir() else [])
-        if not path.name.removesuffix(".tmp").endswith(".tfrecord")
-        and path.name.removesuffix(".tmp") not in ("spec.json", "manifest.json", ".staging")
-    ]
-    if strange:
-        raise RecordError(f"Expected {out} to hold only records. Received: also {strange[0]}.")
+    only_records([path.name for path in out.iterdir()] if out.is_dir() else [], out)
     if out.exists():
         shutil.rmtree(out)
 

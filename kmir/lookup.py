@@ -27,7 +27,7 @@ ROOMS = {
 FURNITURE: dict[str, set[str]] = {
     "model": {"studies"},
     "task": {"base", "augment", "stream", "tempo"},
-    "data set": {"track", "recordings", "table", "groove_table"},
+    "data set": {"track", "recordings", "table", "groove_table", "named", "remote"},
     "feature": {"base", "audio", "decoding", "framing", "live", "note_activation"},
     "study": set(),
 }

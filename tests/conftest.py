@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -75,6 +76,17 @@ def tiny_records(
     out = tmp_path_factory.mktemp("records") / "tiny"
     extract("folder", tiny_folder, out, tiny_feature, workers=1, quiet=True)
     return out
+
+
+@pytest.fixture
+def memory(_workers_find_the_tests: None) -> dict[str, bytes]:
+    """Content by URL of what stands at ``mem://``; empty at first."""
+    pytest.importorskip("apache_beam")
+    memory_files = importlib.import_module("tests.memory_files")
+    for kept in (memory_files.FILES, memory_files.CHANGED, memory_files.CREATED):
+        kept.clear()
+    files: dict[str, bytes] = memory_files.FILES
+    return files
 
 
 def _tone(index: int) -> np.ndarray:

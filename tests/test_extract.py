@@ -26,6 +26,7 @@ from kmir.features.nnls_chroma import NNLSChroma
 from kmir.lookup import known
 from kmir.records import write
 from kmir.records.read import Records
+from kmir.records.shards import Written
 from kmir.records.stage import Staging
 
 Run = Callable[..., tuple[int, list[str], str]]
@@ -422,7 +423,7 @@ def test_an_unfinished_run_with_other_settings_is_refused(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(write, "_write_split", interrupted)
+        patch.setattr(write, "write_shard", interrupted)
         code, lines, err = run(*ask)
     assert (code, lines) == (130, [])
     assert err == "kmir: interrupted. Run the same command again to go on.\n"
@@ -444,9 +445,9 @@ def test_killed_while_shards_are_written_it_ends_with_the_same_bytes(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    write_shard, count = write._write_shard, 0
+    write_shard, count = write.write_shard, 0
 
-    def third_time_unlucky(path: Path, *args: Any) -> list[int]:
+    def third_time_unlucky(path: Path, *args: Any) -> Written:
         nonlocal count
         count += 1
         if count == 3:
@@ -455,7 +456,7 @@ def test_killed_while_shards_are_written_it_ends_with_the_same_bytes(
         return write_shard(path, *args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(write, "_write_shard", third_time_unlucky)
+        patch.setattr(write, "write_shard", third_time_unlucky)
         with pytest.raises(KeyboardInterrupt):
             extract("folder", tiny_folder, tmp_path, tiny_feature, workers=1, quiet=True)
     assert len(list(tmp_path.glob("*.tfrecord"))) == 2

@@ -85,6 +85,8 @@ COPIES = {
     "Media-103415": "Media-103402",
 }
 
+AUDIO_UNOPENED = True  # audio goes by its name: the folder may lie in an object store
+
 log = logging.getLogger("kmir")
 
 

@@ -54,6 +54,8 @@ from kmir.features.audio import AUDIO_SUFFIXES, find_audio
 BIBTEX = ""
 LICENSE = "As the audio and the annotations that you put there."
 
+AUDIO_UNOPENED = True  # audio goes by its name: the folder may lie in an object store
+
 log = logging.getLogger("kmir")
 
 

@@ -103,6 +103,8 @@ FILTERED = {
     },
 }
 
+AUDIO_UNOPENED = True  # audio goes by its name: the folder may lie in an object store
+
 log = logging.getLogger("kmir")
 
 

@@ -68,6 +68,8 @@ EMPTY_FILES = frozenset({"35644", "55753", "57881"})
 # "f/artist-album-01-song-30-59.mp3": the second cut from 30 to 59 s of the recording.
 CLIP = re.compile(r"(?P<stem>[0-9a-f]/(?P<recording>.+)-\d+-\d+)\.mp3")
 
+AUDIO_UNOPENED = True  # audio goes by its name: the folder may lie in an object store
+
 log = logging.getLogger("kmir")
 
 

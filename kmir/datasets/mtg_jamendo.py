@@ -62,6 +62,8 @@ AUDIO_FOLDERS = tuple(
     for parent in ("", "raw_30s/", "autotagging_moodtheme/", "data/")
 )
 
+AUDIO_UNOPENED = True  # audio goes by its name: the folder may lie in an object store
+
 log = logging.getLogger("kmir")
 
 

@@ -23,6 +23,8 @@ from kmir.datasets import Track
 from kmir.errors import AudioError, KmirError, RecordError
 from kmir.features.base import Feature
 
+STAGING = ".staging"  # name of the folder
+
 
 @dataclass(frozen=True)
 class Staging:
@@ -46,10 +48,7 @@ class Staging:
         """
         stamp = self.folder / "source"
         if stamp.exists() and not self.holds(source):
-            raise RecordError(
-                f"Expected to go on with the extraction begun in {self.folder.parent}. Received: "
-                "other data, feature or settings. Give the same ones, or add --overwrite."
-            )
+            raise begun_otherwise(self.folder.parent)
         if not stamp.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
             temporary = stamp.with_suffix(".tmp")
@@ -107,7 +106,10 @@ class Staging:
             with tempfile.TemporaryDirectory(prefix="kmir-") as folder:
                 audio = Path(folder, "audio.wav")
                 track.render(audio)
-                stored = self.feature.from_file(audio, self.dtype)
+                try:
+                    stored = self.feature.from_file(audio, self.dtype)
+                except AudioError as error:  # of a file that will be gone, with a chance name
+                    raise AudioError(str(error).replace(str(audio), track.id)) from None
         else:
             assert track.features is not None  # Track guarantees one of the three
             with np.errstate(over="ignore"):  # told below
@@ -130,19 +132,19 @@ class Staging:
         """Stage tracks; each, as it is done, with the reason why it could not be or None."""
         if workers == 1 or len(tracks) < 2:
             for track in tracks:
-                yield track, _reason(track, partial(self.stage, track))
+                yield track, failure(track, partial(self.stage, track))
             return
         workers = min(workers, len(tracks))
         context = get_context("spawn")
         with (
-            _single_threaded_blas(),
+            single_threaded_blas(),
             ProcessPoolExecutor(workers, context, initializer=_end_with_parent) as pool,
         ):
             futures: dict[Future[str | None], Track] = {}
             try:
                 # The reason is made where the work is done: not every exception can travel.
                 futures = {
-                    pool.submit(_reason, track, partial(self.stage, track)): track
+                    pool.submit(failure, track, partial(self.stage, track)): track
                     for track in tracks
                 }
                 for future in as_completed(futures):
@@ -151,7 +153,15 @@ class Staging:
                 pool.shutdown(cancel_futures=True)
 
 
-def _reason(track: Track, work: Callable[[], object]) -> str | None:
+def begun_otherwise(out: object) -> RecordError:
+    """What to say of a folder in which an extraction of something else was begun."""
+    return RecordError(
+        f"Expected to go on with the extraction begun in {out}. Received: other data, feature or "
+        "settings. Give the same ones, or add --overwrite."
+    )
+
+
+def failure(track: Track, work: Callable[[], object]) -> str | None:
     """Do some work on a track; the reason why it could not be done, or None."""
     try:
         work()
@@ -188,7 +198,7 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def _single_threaded_blas() -> Iterator[None]:
+def single_threaded_blas() -> Iterator[None]:
     """Children started inside run NumPy on one thread: more slow the mel product 7 times down."""
     before = os.environ.get("OPENBLAS_NUM_THREADS")
     os.environ["OPENBLAS_NUM_THREADS"] = "1"

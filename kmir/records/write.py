@@ -4,6 +4,8 @@ Each track is first staged as one array file, written by whichever worker is fre
 staged is never computed again. When all are there, one process joins them into shards in a fixed
 order, writes ``spec.json``, then ``manifest.json`` last, and removes the staging. What is killed
 at any point goes on with the same command. Staging takes the space of the records once more.
+
+The steps are functions of their own, for `kmir.records.beam` takes the same ones on a cluster.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import dataclasses
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +23,12 @@ from kmir.datasets import SPLITS, Track
 from kmir.errors import DatasetError, RecordError
 from kmir.features.base import Feature
 from kmir.integrity import sha256, sketch, write_json
-from kmir.records.spec import Manifest, Shard, Spec, Split, read_manifest
+from kmir.records.shards import Written, deal_shards, is_shard, joined, tags_of, write_shard
+from kmir.records.spec import Manifest, Spec, read_manifest
 from kmir.records.splits import assign_splits
-from kmir.records.stage import Staging
+from kmir.records.stage import STAGING, Staging
 
-SHARD_BYTES = 256 * 2**20
-MIN_SHARDS = 8
-PIECE_BYTES = 4 * 2**20
+TABLES = ("spec.json", "manifest.json")
 
 
 def write_records(
@@ -61,25 +62,26 @@ def write_records(
         RecordError: If the folder holds something else, or no track at all could be read.
     """
     spec, splits, source = plan_records(tracks, feature, dataset=dataset, dtype=dtype, seed=seed)
-    staging = Staging(out / ".staging", feature, dtype)
-    if _finished(out, source):
+    staging = Staging(out / STAGING, feature, dtype)
+    if (out / "manifest.json").exists():
+        manifest = finished(read_manifest(out), source, out)
         staging.close()
-        return read_manifest(out)
+        return manifest
     staging.open(source)
     failed = staging.fill(tracks, workers=workers, quiet=quiet)
-    readable = [track for track in tracks if track.id not in failed]
+    readable = {track.id: track for track in tracks if track.id not in failed}
     if not readable:
-        reasons = "\n".join(f"  {reason}" for reason in failed.values())
-        raise RecordError(f"Expected at least one readable track. Received: none.\n{reasons}")
-    for stale in out.glob("*-[0-9]*-of-[0-9]*.tfrecord"):  # of a run that was killed
-        stale.unlink()
-    written = {}
-    for split in SPLITS:
-        if members := [track for track in readable if splits[track.id] == split]:
-            written[split] = _write_split(out, split, members, staging)
-    write_json(out / "spec.json", dataclasses.asdict(spec))
-    manifest = Manifest(source, sha256(out / "spec.json"), written, failed)
-    write_json(out / "manifest.json", dataclasses.asdict(manifest))
+        raise none_readable(failed)
+    for stale in filter(is_shard, [path.name for path in out.iterdir()]):  # of a killed run
+        (out / stale).unlink()
+    sizes = {name: staging.path(track).stat().st_size for name, track in readable.items()}
+    written = [
+        write_shard(
+            out / file, [readable[name] for name in names], lambda t: np.load(staging.path(t))
+        )
+        for file, names in deal_shards(splits, sizes).items()
+    ]
+    manifest = write_manifest(out, spec, source, written, failed)
     staging.close()
     return manifest
 
@@ -96,7 +98,7 @@ def plan_records(
     _check_ids(tracks)
     splits = assign_splits(tracks, seed)
     known = tuple(sorted({name for track in tracks for name in track.annotations.known}))
-    tags = {tag for track in tracks for tag in _tags(track)}
+    tags = {tag for track in tracks for tag in tags_of(track)}
     spec = Spec(dataset, feature.config, dtype, known, tuple(sorted(tags)))
     return spec, splits, _source(spec, tracks, splits)
 
@@ -108,10 +110,6 @@ def _check_ids(tracks: Sequence[Track]) -> None:
             raise DatasetError(f"Expected each track id once. Received: '{name}' {count} times.")
         if name != name.encode(errors="replace").decode():
             raise DatasetError(f"Expected track ids in UTF-8. Received: {name!a}. Rename the file.")
-
-
-def _tags(track: Track) -> tuple[str, ...]:
-    return track.annotations.tags.labels if track.annotations.tags else ()
 
 
 def _source(spec: Spec, tracks: Sequence[Track], splits: dict[str, str]) -> str:
@@ -126,54 +124,48 @@ def _source(spec: Spec, tracks: Sequence[Track], splits: dict[str, str]) -> str:
     return digest.hexdigest()
 
 
-def _finished(out: Path, source: str) -> bool:
-    if not (out / "manifest.json").exists():
-        return False
-    if read_manifest(out).source == source:
-        return True
+def finished(manifest: Manifest, source: str, out: object) -> Manifest:
+    """The manifest that stands in a folder already, if it is of what is asked for.
+
+    Raises:
+        RecordError: If it is of something else.
+    """
+    if manifest.source == source:
+        return manifest
     raise RecordError(
         f"Expected an empty folder, or records of the same data and feature. Received: {out}, "
         "which holds others. Choose another --out, or add --overwrite."
     )
 
 
-def _write_split(out: Path, split: str, tracks: list[Track], staging: Staging) -> Split:
-    """Join staged tracks into shards, in an order that only their ids decide."""
-    tracks = sorted(tracks, key=lambda track: hashlib.sha256(track.id.encode()).digest())
-    sizes = [staging.path(track).stat().st_size for track in tracks]
-    count = min(len(tracks), max(MIN_SHARDS, -(-sum(sizes) // SHARD_BYTES)))
-    shards, lengths = [], []
-    for index in range(count):
-        name = f"{split}-{index:05d}-of-{count:05d}.tfrecord"
-        chosen = tracks[index::count]
-        pieces = _write_shard(out / name, chosen, staging)
-        lengths += pieces
-        size = (out / name).stat().st_size
-        shards.append(Shard(name, sha256(out / name), size, len(chosen), len(pieces)))
-    tags = [_tags(track) for track in tracks]
-    return Split(
-        tracks=len(tracks),
-        lengths=tuple(sorted(Counter(lengths).items())),
-        tag_counts=dict(sorted(Counter(tag for labels in tags for tag in labels).items())),
-        one_tag_each=all(len(labels) == 1 for labels in tags),
-        shards=tuple(shards),
-    )
+def none_readable(failed: Mapping[str, str]) -> RecordError:
+    """What to say where every track failed: reason by track id."""
+    reasons = "\n".join(f"  {reason}" for reason in failed.values())
+    return RecordError(f"Expected at least one readable track. Received: none.\n{reasons}")
 
 
-def _write_shard(path: Path, tracks: list[Track], staging: Staging) -> list[int]:
-    """Write the pieces of some tracks to one file; the lengths of the pieces in frames."""
-    from kmir.records.example import serialise, writer
+def only_records(names: Iterable[str], out: object) -> None:
+    """Check that a folder, about to be emptied, has nothing in it but records, finished or not.
 
-    lengths = []
-    temporary = path.with_name(path.name + ".tmp")
-    with writer(temporary) as out:
-        for track in tracks:
-            features = np.load(staging.path(track))
-            pieces = np.array_split(features, max(1, -(-features.nbytes // PIECE_BYTES)))
-            start = 0
-            for index, piece in enumerate(pieces):
-                out.write(serialise(track, piece, index, len(pieces), start))
-                start += len(piece)
-                lengths.append(len(piece))
-    temporary.replace(path)
-    return lengths
+    Raises:
+        RecordError: If there is something else.
+    """
+    for name in names:
+        whole = name.removesuffix(".tmp")
+        if not whole.endswith(".tfrecord") and whole not in (*TABLES, STAGING):
+            raise RecordError(f"Expected {out} to hold only records. Received: also {name}.")
+
+
+def write_manifest(
+    out: Path, spec: Spec, source: str, written: Sequence[Written], failed: Mapping[str, str]
+) -> Manifest:
+    """Write ``spec.json`` and, last of all, ``manifest.json``: from then on, it is finished."""
+    by_split: dict[str, list[Written]] = {split: [] for split in SPLITS}
+    for each in sorted(written, key=lambda each: each.shard.file):
+        by_split[each.shard.file.partition("-")[0]].append(each)
+    splits = {split: joined(shards) for split, shards in by_split.items() if shards}
+    write_json(out / "spec.json", dataclasses.asdict(spec))
+    told = dict(sorted(failed.items()))
+    manifest = Manifest(source, sha256(out / "spec.json"), splits, told)
+    write_json(out / "manifest.json", dataclasses.asdict(manifest))
+    return manifest

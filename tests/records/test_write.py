@@ -16,7 +16,7 @@ from kmir.datasets import Track
 from kmir.datasets.folder import tracks as folder_tracks
 from kmir.errors import DatasetError, RecordError
 from kmir.features.log_mel import LogMel
-from kmir.records import write
+from kmir.records import shards
 from kmir.records.read import Records
 from kmir.records.spec import Manifest
 from kmir.records.write import write_records
@@ -169,7 +169,7 @@ def test_features_are_stored_to_the_precision_of_the_dtype(
 def test_a_long_track_is_stored_in_pieces_and_read_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frames: int
 ) -> None:
-    monkeypatch.setattr(write, "PIECE_BYTES", 16 * 4 * 4)  # 16 frames of 4 float32
+    monkeypatch.setattr(shards, "PIECE_BYTES", 16 * 4 * 4)  # 16 frames of 4 float32
     # One validates, so that nothing is carved from those that train.
     tracks = [_track("long", frames, split="train"), _track("short", 2, split="train")]
     tracks.append(_track("other", 40, split="validation"))
@@ -187,7 +187,7 @@ def test_a_long_track_is_stored_in_pieces_and_read_whole(
 def test_pieces_know_their_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import tensorflow as tf
 
-    monkeypatch.setattr(write, "PIECE_BYTES", 16 * 4 * 4)
+    monkeypatch.setattr(shards, "PIECE_BYTES", 16 * 4 * 4)
     _write(tmp_path, [_track("long", 40)], dtype="float32")
     records = Records.open(tmp_path)
     (shard,) = records.shards()
@@ -203,12 +203,12 @@ def test_pieces_know_their_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_tracks_are_spread_over_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     manifest = _write(tmp_path / "few", _some(20))
     assert sorted(s.tracks for s in manifest.splits["train"].shards) == [2] * 4 + [3] * 4
-    monkeypatch.setattr(write, "SHARD_BYTES", 200)
+    monkeypatch.setattr(shards, "SHARD_BYTES", 200)
     manifest = _write(tmp_path / "many", _some(20))
-    shards = manifest.splits["train"].shards
-    assert len(shards) > 8
-    assert [shard.file for shard in shards] == [
-        f"train-{i:05}-of-{len(shards):05}.tfrecord" for i in range(len(shards))
+    train = manifest.splits["train"].shards
+    assert len(train) > 8
+    assert [shard.file for shard in train] == [
+        f"train-{i:05}-of-{len(train):05}.tfrecord" for i in range(len(train))
     ]
     records = Records.open(tmp_path / "many")
     names = sorted(name for name, _, _ in records.tracks("train"))
