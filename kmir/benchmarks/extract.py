@@ -17,9 +17,10 @@ from typing import Any
 
 from tqdm import tqdm
 
+from kmir.benchmarks.formats import by_format
 from kmir.benchmarks.machine import available, cores_for_children, describe, missing
 from kmir.benchmarks.report import Goal, Report, Table
-from kmir.benchmarks.timing import Spread, in_turns, ratios, spread
+from kmir.benchmarks.timing import in_turns, ratios, spread
 from kmir.errors import RunError, UsageError
 
 SUMMARY = "audio to records: the whole command beside a loop over librosa"
@@ -131,7 +132,8 @@ def measure(*, root: Path | None, files: int, turns: int, quiet: bool = False) -
                 for command, count in cores.items()
             }
             found = in_turns(work, turns)
-    return _report(found, cores, sources, files, notes)
+    detail = by_format(sources, with_librosa=LIBROSA in cores)
+    return _report(found, cores, sources, detail, notes)
 
 
 def _run(
@@ -184,13 +186,12 @@ def _report(
     found: Mapping[str, Sequence[Run]],
     cores: Mapping[str, int],
     sources: Sequence[Path],
-    files: int,
+    detail: Table,
     notes: list[str],
 ) -> Report:
     speeds = {name: [run.speed for run in runs] for name, runs in found.items()}
-    rows = []
+    rows, hours = [], found[KMIR][0].seconds / 3600
     for name, runs in found.items():
-        hours = runs[0].seconds / 3600
         rows.append(
             {
                 "command": name,
@@ -211,10 +212,9 @@ def _report(
     if TWO in speeds:
         ratio = ratios(speeds[TWO], speeds[KMIR])
         goals.append(Goal("Extraction on two cores, by that on one", ratio.median, 1.8, False))
-    total: Spread = spread([run.seconds / 3600 for run in found[KMIR]])
     formats = ", ".join(sorted({source.suffix.lower().removeprefix(".") for source in sources}))
     title = (
-        f"Audio to log-mel records: {files} files of {formats} ({len(sources)} distinct), "
-        f"{total.median:.1f} hours; whole processes, start-up told apart"
+        f"Audio to log-mel records: {hours:.1f} hours of {formats} ({len(sources)} recordings, "
+        "again and again); whole processes, start-up told apart"
     )
-    return Report("extract", describe(), [Table(title, COLUMNS, rows)], goals, notes)
+    return Report("extract", describe(), [Table(title, COLUMNS, rows), detail], goals, notes)

@@ -35,7 +35,7 @@ def describe(device: str | None = None) -> dict[str, Any]:
 
     Returns:
         Plain values: ``device``, ``processor``, ``cores``, ``system``, ``python``, ``versions``
-        of what is installed, ``git``, ``date``, and the ``load`` of the minute before.
+        of what is installed, ``git``, and ``date``.
     """
     versions = {name: version_of(name) for name in PACKAGES}
     return {
@@ -47,7 +47,6 @@ def describe(device: str | None = None) -> dict[str, Any]:
         "versions": {name: found for name, found in versions.items() if found is not None},
         "git": git_hash(),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "load": round(os.getloadavg()[0], 2),
     }
 
 
@@ -103,10 +102,38 @@ def cores_for_children(cores: int) -> Iterator[None]:
                 os.environ[name] = value
 
 
+def begin_peak() -> float:
+    """Let `peak_memory` begin anew, where the system can; what this process holds now, MB."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:  # not Linux: the highest so far is what it begins with
+        return peak_memory()
+    return _status("VmRSS")
+
+
 def peak_memory() -> float:
-    """Most memory that this process has held so far, MB."""
+    """Most memory that this process has held since `begin_peak`, MB."""
+    if Path("/proc/self/status").exists():
+        return _status("VmHWM")
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+def _status(name: str) -> float:
+    """A size that Linux tells of this process, MB."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / 1024
+
+
+def busy() -> str | None:
+    """A word where others use the machine, who would be measured too; ask before measuring."""
+    load = os.getloadavg()[0]
+    if load < 0.5 * available():
+        return None
+    return (
+        f"**The machine was busy** (load {load:.1f} on {available()} cores before the start): "
+        "don't trust these figures."
+    )
 
 
 def missing(package: str, what: str) -> str | None:

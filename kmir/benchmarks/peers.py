@@ -14,9 +14,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from kmir.benchmarks.machine import peak_memory
-from kmir.benchmarks.steps import WARM_STEPS
-from kmir.benchmarks.workloads import BILSTM, BILSTM_UNITS, WORKLOADS
+from kmir.benchmarks.machine import begin_peak, peak_memory
+from kmir.benchmarks.workloads import BILSTM, BILSTM_UNITS, WARM_STEPS, WORKLOADS
 
 EPSILON = 1e-3  # of Keras' batch norms; PyTorch has 1e-5
 POOLS = (2, 3, 4, 4)
@@ -108,7 +107,7 @@ class TorchSteps:
         crnn = model_name == "zoo.crnn_tagger"
         self._workload = WORKLOADS["tagging"] if crnn else BILSTM
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._before = self._memory()
+        self._before = begin_peak() if self._device == "cpu" else 0.0
         self._model = MODELS[model_name]().to(self._device)
         self._loss = nn.BCEWithLogitsLoss() if crnn else nn.CrossEntropyLoss()
         learned = [p for p in self._model.parameters() if p.requires_grad]

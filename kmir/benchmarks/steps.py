@@ -9,13 +9,11 @@ from typing import Any
 
 import keras
 
-from kmir.benchmarks.machine import peak_memory
-from kmir.benchmarks.workloads import BILSTM, BILSTM_UNITS, workload_of
+from kmir.benchmarks.machine import begin_peak, peak_memory
+from kmir.benchmarks.workloads import BILSTM, BILSTM_UNITS, WARM_STEPS, workload_of
 from kmir.lookup import find
 from kmir.nn.device import has_gpu
 from kmir.nn.precision import dtype_policy
-
-WARM_STEPS = 3  # after the first, which traces or compiles
 
 
 class StepClock(keras.callbacks.Callback):
@@ -46,7 +44,7 @@ class KerasSteps:
         module = find("model", model_name)
         self._workload = BILSTM if bilstm else workload_of(module)
         config = module.Config(units=BILSTM_UNITS) if bilstm else module.Config()
-        self._before = memory()
+        self._before = 0.0 if has_gpu() else begin_peak()
         self._model = self._workload.compiled(module, config, self.policy)
         self._batch: Any = None
 

@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
 from kmir.errors import UsageError
 from kmir.nn import Output
-from kmir.nn.losses import ShiftTolerantBinaryCrossentropy
+
+if TYPE_CHECKING:
+    import keras
 
 SEED = 0
+WARM_STEPS = 3  # after the first, which traces or compiles
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class Workload:
             config: Of the model.
             policy: Keras dtype policy.
         """
+        import keras
+
         from kmir.nn.device import compile_with_xla
 
         keras.utils.set_random_seed(SEED)
@@ -89,14 +93,33 @@ class Workload:
         return x, y
 
 
+# Losses are made where Keras is loaded: a process with PyTorch alone asks for sizes and batches.
+def _tag_losses() -> dict[str, keras.losses.Loss]:
+    import keras
+
+    return {"tags": keras.losses.BinaryCrossentropy()}
+
+
 def _chord_losses() -> dict[str, keras.losses.Loss]:
+    import keras
+
     losses: dict[str, keras.losses.Loss] = {
         name: keras.losses.CategoricalCrossentropy() for name in ("chord", "root", "bass")
     }
     return losses | {"pitch_classes": keras.losses.BinaryCrossentropy()}
 
 
+def _bilstm_losses() -> dict[str, keras.losses.Loss]:
+    import keras
+
+    return {"chord": keras.losses.CategoricalCrossentropy()}
+
+
 def _beat_losses() -> dict[str, keras.losses.Loss]:
+    import keras
+
+    from kmir.nn.losses import ShiftTolerantBinaryCrossentropy
+
     return {
         "beat": ShiftTolerantBinaryCrossentropy(2, positive_weight=5.0),
         "downbeat": ShiftTolerantBinaryCrossentropy(2, positive_weight=15.0),
@@ -112,7 +135,7 @@ WORKLOADS = {
         (1366, 96),
         8,
         {"tags": Output(50, "sigmoid", "clip")},
-        lambda: {"tags": keras.losses.BinaryCrossentropy()},
+        _tag_losses,
     ),
     "chords": Workload(
         (256, 24),
@@ -142,7 +165,7 @@ BILSTM = Workload(
     (128, 12),
     32,
     {"chord": Output(25, "softmax", "frame")},
-    lambda: {"chord": keras.losses.CategoricalCrossentropy()},
+    _bilstm_losses,
 )
 BILSTM_UNITS = (64, 64)
 

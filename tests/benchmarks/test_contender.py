@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from kmir.benchmarks.contender import Contender
-from kmir.benchmarks.machine import available, check_cores, cores_for_children, missing
+from kmir.benchmarks.machine import (
+    available,
+    begin_peak,
+    busy,
+    check_cores,
+    cores_for_children,
+    missing,
+    peak_memory,
+)
 from kmir.errors import AudioError, RunError, UsageError
 
 
@@ -42,13 +50,13 @@ def test_it_keeps_what_it_made_and_runs_elsewhere_on_its_cores() -> None:
         pid, cores, threads = counter.ask("where")
         assert (cores, threads) == (1, "1")
         assert pid != os.getpid()
-        with pytest.raises(RunError, match="Expected a file. Received: none."):
+        with pytest.raises(RunError, match=r"Expected a file\. Received: none\."):
             counter.ask("fail")
     assert (os.environ.get("OMP_NUM_THREADS"), available()) == before
 
 
 def test_what_cannot_be_made_or_ends_is_told() -> None:
-    with pytest.raises(RunError, match="Expected a start from 0. Received: -1."):
+    with pytest.raises(RunError, match=r"Expected a start from 0\. Received: -1\."):
         Contender(Counter, -1, cores=1)
     with pytest.raises(RunError, match="TypeError"):
         Contender(Counter, cores=1)
@@ -68,6 +76,23 @@ def test_more_cores_than_there_are() -> None:
     assert check_cores(1) == 1
     with pytest.raises(UsageError, match=f"Expected 1 to {available()} cores"):
         check_cores(available() + 1)
+
+
+def test_the_peak_of_memory_begins_anew() -> None:
+    before = begin_peak()
+    block = bytearray(64 * 2**20)
+    assert 60 < peak_memory() - before < 96  # Linux counts pages by the dozen
+    del block
+    assert peak_memory() - before > 60
+    assert begin_peak() - before < 32
+    assert peak_memory() - before < 32
+
+
+def test_a_busy_machine_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 9.0, 9.0))
+    assert busy() is None
+    monkeypatch.setattr(os, "getloadavg", lambda: (7.25, 0.0, 0.0))
+    assert f"(load 7.2 on {available()} cores before the start)" in str(busy())
 
 
 def test_a_word_for_what_is_not_installed() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import keras
@@ -59,6 +61,12 @@ def test_same_parameters_outputs_and_loss(name: str) -> None:
     mean = torch.nn.BCEWithLogitsLoss() if head == "sigmoid" else torch.nn.CrossEntropyLoss()
     flat = logits.flatten(0, -2), torch.from_numpy(target).flatten(0, -2)
     assert float(loss(target, ours)) == pytest.approx(float(mean(*flat)), rel=1e-4)
+
+
+def test_pytorch_has_a_process_without_keras() -> None:
+    code = "import sys, kmir.benchmarks.peers; print('keras' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_a_step_learns() -> None:

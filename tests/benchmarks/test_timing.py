@@ -20,7 +20,7 @@ def test_ratios_are_taken_turn_by_turn() -> None:
 
 
 def test_ratios_of_different_numbers_of_turns() -> None:
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(ValueError, match="longer"):
         ratios([1.0], [1.0, 2.0])
 
 
