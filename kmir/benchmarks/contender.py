@@ -22,25 +22,22 @@ SPARING = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH"
 
 
 class Contender:
-    """An object that is made in another process; use it in a ``with`` block.
+    """An object that is made in another process; use it in a ``with`` block, which ends it.
+
+    The process is started at once and works in the background until it is asked.
 
     Args:
         make: Makes it: a class or function that can be pickled.
         *options: What that is called with.
         cores: On how many cores the process runs.
-
-    Attributes:
-        startup: Seconds from the start of the process until the object was made.
-
-    Raises:
-        RunError: If it can't be made.
     """
 
     def __init__(self, make: Callable[..., Any], *options: Any, cores: int) -> None:
         context = get_context("spawn")
         self._connection, other = context.Pipe()
         self._process = context.Process(target=_serve, args=(other, make, options), daemon=True)
-        began = time.perf_counter()
+        self._began = time.perf_counter()
+        self._startup: float | None = None
         before = {name: os.environ.get(name) for name in SPARING}
         os.environ |= {name: os.environ.get(name, value) for name, value in SPARING.items()}
         try:
@@ -51,19 +48,25 @@ class Contender:
                 if value is None:
                     del os.environ[name]
         other.close()
-        try:
+
+    def ready(self) -> float:
+        """Wait until the object is made; the seconds from the start of the process until then.
+
+        Raises:
+            RunError: If it can't be made.
+        """
+        if self._startup is None:
             self._answer()
-        except BaseException:
-            self.close()
-            raise
-        self.startup = time.perf_counter() - began
+            self._startup = time.perf_counter() - self._began
+        return self._startup
 
     def ask(self, method: str, *options: Any) -> Any:
         """Call a method of the object, and wait for what it returns.
 
         Raises:
-            RunError: If it fails, or the process has ended.
+            RunError: If it fails or can't be made, or the process has ended.
         """
+        self.ready()
         self._connection.send((method, options))
         return self._answer()
 

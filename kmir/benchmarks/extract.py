@@ -70,7 +70,7 @@ class Run:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument("--root", type=Path, help="folder of audio; default: made here, 44.1 kHz")
-    parser.add_argument("--files", type=int, default=480, help="default: %(default)s")
+    parser.add_argument("--files", type=int, default=360, help="default: %(default)s")
     parser.add_argument("--turns", type=int, default=3, help="of each; default: %(default)s")
 
 

@@ -21,8 +21,10 @@ from kmir.benchmarks.timing import spread
 SUMMARY = "whether training waits for its data"
 MODELS = ("zoo.crnn_tagger", "zoo.gru", "zoo.beat_tcn")  # of each task one
 # Pieces as long as the clips that models learn from; the data set's own are shorter.
-SYNTHETIC = {"pieces": "24", "seconds": "30"}
+SYNTHETIC = {"pieces": "16", "seconds": "30"}
 WAIT = 0.05
+WARM_STEPS = 4
+PREFETCHED = 2  # steps whose batches stood ready, or were just taken away
 COLUMNS = {
     "model": "model",
     "clips": "clips a step",
@@ -40,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", action="append", help=f"one or more; default: {models}")
     parser.add_argument("--data", default="synthetic", help="records folder, or data set by name")
     parser.add_argument("--root", type=Path, help="folder of the data set")
-    parser.add_argument("--steps", type=int, default=20, help="of a turn; default: %(default)s")
+    parser.add_argument("--steps", type=int, default=10, help="of a turn; default: %(default)s")
     parser.add_argument("--turns", type=int, default=3, help="default: %(default)s")
 
 
@@ -112,7 +114,6 @@ def input_row(
     steps: int,
     turns: int,
     quiet: bool = False,
-    warmup: int = 5,
 ) -> dict[str, Any]:
     """One row: what a step waits for its batch, and what it works then."""
     from kmir.run import prepare  # Keras takes seconds to load: not for `--help`
@@ -122,16 +123,16 @@ def input_row(
     )
     batch_size = run.config.train.batch_size
     batches = iter(run.batches(0))
-    for _ in itertools.islice(batches, run.training.steps + warmup):
+    for _ in itertools.islice(batches, run.training.steps + WARM_STEPS):
         pass  # the first pass fills the cache
     alone, waits, works, shares = [], [], [], []
-    _steps(run.model, batches, warmup)
+    _steps(run.model, batches, WARM_STEPS)
     for _ in range(turns):
         began = time.perf_counter()
         for _ in itertools.islice(batches, steps):
             pass
         alone.append(steps * batch_size / (time.perf_counter() - began))
-        times = _steps(run.model, batches, warmup + steps)[warmup:]
+        times = _steps(run.model, batches, PREFETCHED + steps)[PREFETCHED:]
         waited, worked = map(sum, zip(*times, strict=True))
         shares.append(100 * waited / (waited + worked))
         waits += [1e3 * wait for wait, _ in times]

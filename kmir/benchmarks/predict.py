@@ -36,7 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument("--preset", action="append", help="one or more; default: all that ship")
     parser.add_argument("--audio", type=Path, help="a recording; default: made here, 4 min of mp3")
-    parser.add_argument("--turns", type=int, default=5, help="default: %(default)s")
+    parser.add_argument("--turns", type=int, default=3, help="default: %(default)s")
 
 
 def run(args: argparse.Namespace, flags: Mapping[str, Mapping[str, str]]) -> Report:
@@ -76,19 +76,19 @@ def measure(presets: Sequence[str], path: Path, *, turns: int, quiet: bool = Fal
             first, _ = peer.ask("answer", str(path))
         beats: list[float] = []
         for name in tqdm(presets, desc="predict", disable=True if quiet else None):
-            try:
-                reader = Contender(PresetReader, name, cores=1)
-            except RunError as error:
-                notes.append(f"{name} is skipped: {error}")
-                continue
-            with reader:
+            with Contender(PresetReader, name, cores=1) as reader:
+                try:
+                    reader.ready()
+                except RunError as error:
+                    notes.append(f"{name} is skipped: {error}")
+                    continue
                 row, others = _row(name, reader, peer, path, turns)
             rows.append(row | {"times_real_time": seconds / row["seconds"].median})
             beats += others
         if peer and beats:
             slow = spread(beats)
             row = {"reader": PEER, "reads": "beats", "seconds": slow, "first_seconds": first}
-            row |= {"startup_seconds": peer.startup, "times_real_time": seconds / slow.median}
+            row |= {"startup_seconds": peer.ready(), "times_real_time": seconds / slow.median}
             rows.append(row)
     if all(row["reader"] == PEER for row in rows):
         raise RunError(f"Expected a preset that can be loaded. Received: none.\n{notes[-1]}")
@@ -113,7 +113,7 @@ def _row(
         "reader": name,
         "reads": next((kind for kind in ("tags", "chords", "beats") if kind in kinds), None),
         "seconds": spread(times["ours"]),
-        "startup_seconds": reader.startup,
+        "startup_seconds": reader.ready(),
         "first_seconds": first,
         "ratio": ratios(times["ours"], times["theirs"]) if "theirs" in times else None,
     }

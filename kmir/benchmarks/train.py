@@ -48,7 +48,7 @@ PEER_COLUMNS = {
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument("--model", action="append", help="one or more; default: all of the zoo")
-    parser.add_argument("--turns", type=int, default=5, help="of each; default: %(default)s")
+    parser.add_argument("--turns", type=int, default=4, help="of each; default: %(default)s")
     parser.add_argument("--cores", type=int, default=available(), help="default: %(default)s")
 
 

@@ -46,7 +46,7 @@ def test_it_keeps_what_it_made_and_runs_elsewhere_on_its_cores() -> None:
     before = os.environ.get("OMP_NUM_THREADS"), available()
     with Contender(Counter, 40, cores=1) as counter:
         assert [counter.ask("add", 1), counter.ask("add", 1)] == [41, 42]
-        assert counter.startup > 0
+        assert counter.ready() == counter.ready() > 0
         pid, cores, threads = counter.ask("where")
         assert (cores, threads) == (1, "1")
         assert pid != os.getpid()
@@ -56,12 +56,14 @@ def test_it_keeps_what_it_made_and_runs_elsewhere_on_its_cores() -> None:
 
 
 def test_what_cannot_be_made_or_ends_is_told() -> None:
-    with pytest.raises(RunError, match=r"Expected a start from 0\. Received: -1\."):
-        Contender(Counter, -1, cores=1)
-    with pytest.raises(RunError, match="TypeError"):
-        Contender(Counter, cores=1)
-    with Contender(Counter, 0, cores=1) as counter, pytest.raises(RunError, match="Received: its"):
-        counter.ask("end")
+    for options, method, message in (
+        ((-1,), "add", r"Expected a start from 0\. Received: -1\."),
+        ((), "add", "TypeError"),
+        ((0,), "end", "Received: its end"),
+    ):
+        made = Contender(Counter, *options, cores=1)
+        with made as counter, pytest.raises(RunError, match=message):
+            counter.ask(method)
 
 
 def test_cores_and_threads_are_as_before_after_an_error(tmp_path: Path) -> None:
