@@ -15,10 +15,12 @@ from kmir.benchmarks.contender import Contender
 from kmir.benchmarks.machine import available, check_cores, describe, missing
 from kmir.benchmarks.report import Goal, Report, Table
 from kmir.benchmarks.timing import in_turns, ratios, spread
+from kmir.errors import UsageError
 from kmir.lookup import find, known
 
 SUMMARY = "a training step of each zoo model, in float32 and mixed, beside PyTorch"
 TURN_SECONDS = 0.7
+BACKENDS = ("tensorflow", "jax", "torch")
 FEWEST, MOST = 2, 50  # steps of a turn
 ON_GPU = (1, 4, 16)  # times the usual batch
 GOALS = {"zoo.crnn_tagger": 0.6, "zoo.bilstm": 1.0}
@@ -57,7 +59,15 @@ def run(args: argparse.Namespace, flags: Mapping[str, Mapping[str, str]]) -> Rep
     del flags
     from kmir.benchmarks.workloads import workload_of  # Keras takes seconds: not for `--help`
 
-    modules = [find("model", name) for name in args.model or known("model")]
+    try:
+        modules = [find("model", name) for name in args.model or known("model")]
+    except ModuleNotFoundError as error:
+        if error.name not in BACKENDS:
+            raise
+        raise UsageError(
+            f"Expected a backend of Keras that is installed. Received: no {error.name}. "
+            f"Set KERAS_BACKEND to one of {', '.join(BACKENDS)}."
+        ) from None
     for module in modules:
         workload_of(module)  # what is wrong is told before anything is measured
     names = [module.__name__ for module in modules]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import Any
 
 import pytest
 
 from kmir.benchmarks import train
+from kmir.errors import UsageError
 
 
 class Side:
@@ -81,6 +83,16 @@ def test_without_pytorch_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(report.tables) == 1
     assert report.goals == []
     assert report.notes[0] == "PyTorch is not installed: skipped."
+
+
+def test_a_backend_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def find(kind: str, name: str) -> None:
+        raise ModuleNotFoundError("No module named 'tensorflow'", name="tensorflow")
+
+    monkeypatch.setattr(train, "find", find)
+    args = argparse.Namespace(model=["zoo.gru"])
+    with pytest.raises(UsageError, match=r"Received: no tensorflow\. Set KERAS_BACKEND to one of"):
+        train.run(args, {})
 
 
 @pytest.mark.slow
