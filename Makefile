@@ -1,6 +1,7 @@
 # make demo      a trained tagger from nothing, on the built-in synthetic data set
 # make test      the tests; make test-slow adds those that take longer
 # make debian    what rendering MIDI needs from Debian: FluidSynth and soundfonts (as root, or with sudo)
+# make bench     how fast it runs here; beside PyTorch, if .venv has it: .venv/bin/pip install torch
 # make lint      ruff, mypy, import-linter
 # make install   the set-up alone: .venv with the locked dependencies
 # PYTHON=python3.12 chooses the interpreter (3.11 or 3.12).
@@ -45,7 +46,10 @@ format: install
 	$(BIN)/ruff format .
 
 bench: install
-	$(BIN)/python -m kmir.benchmark input
+	$(BIN)/python -m kmir.benchmark extract --json $(RUNS)/bench/extract.json
+	$(BIN)/python -m kmir.benchmark input --json $(RUNS)/bench/input.json
+	$(BIN)/python -m kmir.benchmark train --json $(RUNS)/bench/train.json
+	$(BIN)/python -m kmir.benchmark predict --json $(RUNS)/bench/predict.json
 
 # Needs uv. requirements.in overrides what setup.cfg says: tensorflow-cpu in place of tensorflow.
 lock:

@@ -6,11 +6,9 @@ import dataclasses
 import datetime
 import json
 import shlex
-import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from kmir.errors import UsageError
 from kmir.integrity import sha256, write_json
 from kmir.records.read import Records
 from kmir.scoring import Score
+from kmir.versions import git_hash, version_of
 
 PACKAGES = ("kmir", "keras", "tensorflow", "numpy", "librosa", "soxr", "soundfile")
 
@@ -66,8 +65,8 @@ class Story:
             "command": command,
             "records": str(records.root),
             "backend": keras.backend.backend(),
-            "git": _git_hash(),
-            "versions": {name: _version(name) for name in PACKAGES},
+            "git": git_hash(),
+            "versions": {name: version_of(name) or "not installed" for name in PACKAGES},
             "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }
         path = folder / "run.json"
@@ -111,26 +110,3 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         )
         flat |= inner
     return flat
-
-
-def _git_hash() -> str | None:
-    """Commit of the folder that the run was started in; None outside a repository."""
-    try:
-        told = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40"],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return told.stdout.strip()
-
-
-def _version(package: str) -> str:
-    # The CPU build of TensorFlow goes by another name.
-    names = ["tensorflow", "tensorflow-cpu"] if package == "tensorflow" else [package]
-    for name in names:
-        try:
-            return version(name)
-        except ImportError:
-            continue
-    return "not installed"
