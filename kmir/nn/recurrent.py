@@ -11,13 +11,14 @@ import keras
 from keras import layers, ops
 
 from kmir.errors import UsageError
+from kmir.nn import fused
 from kmir.nn.heads import heads
 from kmir.nn.outputs import Output
 
 C = TypeVar("C", bound="RecurrentConfig")
 
 UNROLLED = 16  # steps of a short window: without a loop around them they are faster
-CELLS = {"simple_rnn": layers.SimpleRNN, "gru": layers.GRU, "lstm": layers.LSTM}
+CELLS = {"simple_rnn": layers.SimpleRNN, "gru": fused.GRU, "lstm": fused.LSTM}
 
 
 def vectors(features: Any, *, normalise: bool = True) -> Any:
