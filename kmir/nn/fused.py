@@ -74,6 +74,35 @@ def obstacles(layer: layers.LSTM | layers.GRU) -> list[str]:
     ]
 
 
+def without_cudnn(model: keras.Model) -> list[str]:
+    """Recurrent layers that a GPU has to step through, as cuDNN doesn't know what they do.
+
+    Returns:
+        Such as ``["gru1 (recurrent_dropout=0.2)", "simple_rnn1 (SimpleRNN)"]``.
+    """
+    found = []
+    for layer in _recurrent_layers(model):
+        if isinstance(layer, layers.LSTM | layers.GRU):
+            reasons = obstacles(layer) + ([] if layer.use_cudnn else ["use_cudnn=False"])
+        else:
+            reasons = [type(layer).__name__]
+        if reasons:
+            found.append(f"{layer.name} ({', '.join(reasons)})")
+    return found
+
+
+def _recurrent_layers(layer: Any) -> list[layers.RNN]:
+    """All in a model, those of models in it and of layers around them too."""
+    if isinstance(layer, layers.RNN):
+        return [layer]
+    inner = list(getattr(layer, "layers", []))
+    if isinstance(layer, layers.Bidirectional):
+        inner = [layer.forward_layer, layer.backward_layer]
+    elif isinstance(layer, layers.Wrapper):
+        inner = [layer.layer]
+    return [found for each in inner for found in _recurrent_layers(each)]
+
+
 def _is_compiled(layer: Any, sequences: Any, mask: Any, training: bool) -> bool:
     return (
         bool(training)
@@ -109,7 +138,7 @@ def _batch_major(layer: Any, outputs: tf.Tensor) -> tf.Tensor:
 
 
 def _scan(
-    step: Callable[..., tuple[list[tf.Tensor], list[tf.Tensor]]],
+    step: Callable[[list[Any], list[Any]], tuple[list[Any], list[Any]]],
     state: list[tf.Tensor],
     sequences: list[tf.Tensor],
     *,
@@ -134,7 +163,7 @@ def _scan(
 
     def body(i: tf.Tensor, state: list[Any], written: list[Any]) -> tuple[Any, ...]:
         frame = frames - 1 - i if reverse else i
-        state, results = step(*(array.read(frame) for array in read), *state)
+        state, results = step([array.read(frame) for array in read], state)
         return i + 1, state, [a.write(frame, r) for a, r in zip(written, results, strict=True)]
 
     start = (tf.constant(0), state, written)
@@ -172,8 +201,9 @@ def _lstm(
 
 @tf.function(jit_compile=True, autograph=False)
 def _lstm_forward(inputs: Any, recurrent: Any, hidden: Any, carry: Any) -> Any:
-    def step(x: Any, h: Any, c: Any) -> Any:
-        i, f, g, o = tf.split(x + tf.matmul(h, recurrent), 4, axis=1)
+    def step(frame: list[Any], state: list[Any]) -> tuple[list[Any], list[Any]]:
+        h, c = state
+        i, f, g, o = tf.split(frame[0] + tf.matmul(h, recurrent), 4, axis=1)
         i, f, g, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
         c = f * c + i * g
         h = o * tf.tanh(c)
@@ -188,10 +218,11 @@ def _lstm_backward(
 ) -> Any:
     outputs, carries, *gates = saved
 
-    def step(d: Any, c: Any, before: Any, i: Any, f: Any, g: Any, o: Any, dh: Any, dc: Any) -> Any:
+    def step(frame: list[Any], state: list[Any]) -> tuple[list[Any], list[Any]]:
+        d_output, c, before, i, f, g, o = frame
         squashed = tf.tanh(c)
-        dh += d
-        dc += dh * o * (1 - squashed**2)
+        dh = state[0] + d_output
+        dc = state[1] + dh * o * (1 - squashed**2)
         d_gates = [
             dc * g * i * (1 - i),
             dc * before * f * (1 - f),
@@ -225,8 +256,9 @@ def _gru(
 
 @tf.function(jit_compile=True, autograph=False)
 def _gru_forward(inputs: Any, recurrent: Any, bias: Any, hidden: Any) -> Any:
-    def step(x: Any, h: Any) -> Any:
-        z, r, g = tf.split(x, 3, axis=1)
+    def step(frame: list[Any], state: list[Any]) -> tuple[list[Any], list[Any]]:
+        (h,) = state
+        z, r, g = tf.split(frame[0], 3, axis=1)
         from_z, from_r, past = tf.split(tf.matmul(h, recurrent) + bias, 3, axis=1)
         z, r = tf.sigmoid(z + from_z), tf.sigmoid(r + from_r)
         g = tf.tanh(g + r * past)
@@ -238,8 +270,9 @@ def _gru_forward(inputs: Any, recurrent: Any, bias: Any, hidden: Any) -> Any:
 
 @tf.function(jit_compile=True, autograph=False)
 def _gru_backward(d_outputs: Any, recurrent: Any, hidden: Any, outputs: Any, *gates: Any) -> Any:
-    def step(d: Any, h: Any, z: Any, r: Any, g: Any, past: Any, dh: Any) -> Any:
-        dh += d
+    def step(frame: list[Any], state: list[Any]) -> tuple[list[Any], list[Any]]:
+        d_output, h, z, r, g, past = frame
+        dh = state[0] + d_output
         dz = dh * (h - g) * z * (1 - z)
         dg = dh * (1 - z) * (1 - g**2)
         dr = dg * past * r * (1 - r)
