@@ -216,7 +216,7 @@ def announcement(run: Run, epochs_done: int) -> str:
         seen = reach(run.config.model)
         lines.append(f"receptive field: {seen} frames, {seen / feature.frame_rate:.1f} s")
     if has_gpu() and (slow := without_cudnn(run.model)):
-        lines.append(f"without cuDNN, many times slower: {', '.join(slow)}")
+        lines.append(f"stepped through frame by frame, without cuDNN: {', '.join(slow)}")
     if epochs_done:
         lines.append(f"resuming after epoch {epochs_done}")
     return "\n".join(lines)

@@ -17,8 +17,8 @@ def dtype_policy(precision: Precision) -> str:
 
     Args:
         precision: ``"auto"`` is mixed_bfloat16 on GPUs whose tensor cores take it (compute
-            capability 8 and up), mixed_float16 on other GPUs, and float32 on CPUs, where the
-            losses agree to every digit and only the heaviest convolutions gain from less.
+            capability 8 and up), mixed_float16 on other GPUs, and float32 on CPUs: bfloat16 saves
+            a fifth of a step of the CRNN where the CPU has it, and costs more where it has not.
     """
     if precision != "auto":
         return precision
