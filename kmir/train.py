@@ -22,8 +22,8 @@ from kmir.evaluate import table as score_table
 from kmir.lookup import find, known
 from kmir.nn.callbacks import RunKeeper, RunLog
 from kmir.nn.checkpoint import load_mean, load_state
+from kmir.nn.cudnn import without_cudnn
 from kmir.nn.device import has_gpu
-from kmir.nn.fused import without_cudnn
 from kmir.nn.schedule import Verdict
 from kmir.pictures.curves import draw_curves
 from kmir.presets import Preset, save_preset
