@@ -22,6 +22,8 @@ from kmir.evaluate import table as score_table
 from kmir.lookup import find, known
 from kmir.nn.callbacks import RunKeeper, RunLog
 from kmir.nn.checkpoint import load_mean, load_state
+from kmir.nn.cudnn import without_cudnn
+from kmir.nn.device import has_gpu
 from kmir.nn.schedule import Verdict
 from kmir.pictures.curves import draw_curves
 from kmir.presets import Preset, save_preset
@@ -213,6 +215,8 @@ def announcement(run: Run, epochs_done: int) -> str:
     if reach := getattr(run.module, "receptive_field", None):
         seen = reach(run.config.model)
         lines.append(f"receptive field: {seen} frames, {seen / feature.frame_rate:.1f} s")
+    if has_gpu() and (slow := without_cudnn(run.model)):
+        lines.append(f"stepped through frame by frame, without cuDNN: {', '.join(slow)}")
     if epochs_done:
         lines.append(f"resuming after epoch {epochs_done}")
     return "\n".join(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import os
 import shutil
@@ -20,7 +21,7 @@ import zoo
 from kmir import command, train
 from kmir.errors import UsageError
 from kmir.presets import check_golden, from_preset
-from kmir.run import TrainConfig
+from kmir.run import TrainConfig, prepare
 
 SMALL = {
     "train.epochs": "4",
@@ -266,6 +267,17 @@ def test_a_model_of_ones_own_trains(
     argv = ["my_models.tagger", "--data", str(tiny_records), "--workdir", "run", "--quiet"]
     assert command.run(train.main, [*argv, "--config.train.epochs=1"]) == 0
     assert from_preset("run").predict(np.zeros(8000, np.float32), 8000).tags is not None
+
+
+def test_layers_without_cudnn_are_named(
+    tiny_records: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = "stepped through frame by frame, without cuDNN: gru1 (reset_after=False), gru2"
+    for before, gpu in itertools.product((True, False), (True, False)):
+        flags = SMALL | {"model.reset_after": str(not before).lower()}
+        run = prepare("zoo.crnn_tagger", data=str(tiny_records), root=None, flags=flags, quiet=True)
+        monkeypatch.setattr(train, "has_gpu", lambda gpu=gpu: gpu)
+        assert (slow in train.announcement(run, 0)) == (before and gpu)
 
 
 def test_chosen_epochs_are_averaged(tiny_records: Path, tmp_path: Path) -> None:

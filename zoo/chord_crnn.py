@@ -48,6 +48,7 @@ from keras import layers, ops
 from kmir.errors import UsageError
 from kmir.nn import Output
 from kmir.nn.expand import ExpandToFrames
+from kmir.nn.fused import GRU, LSTM
 from kmir.nn.heads import heads
 from kmir.nn.pitch import (
     CircularPad,
@@ -129,7 +130,7 @@ def build_model(
         found = pitch_heads(x, outputs, config.first_pitch_class)
         return keras.Model(features, found, name="chord_crnn")
     x, stride, offset = _two_layer(x) if config.form == "two_layer" else _one_layer(x)
-    x = layers.Bidirectional(layers.LSTM(64, return_sequences=True), name="bilstm")(x)
+    x = layers.Bidirectional(LSTM(64, return_sequences=True), name="bilstm")(x)
     expand = ExpandToFrames(stride, offset, config.expand, name="embedding")
     return keras.Model(features, heads(expand([x, features]), outputs), name="chord_crnn")
 
@@ -157,7 +158,7 @@ def _recurrent(config: Config, x: Any) -> Any:
     for i in range(1, config.recurrent_layers + 1):
         if i > 1:
             x = _mixed(config, x, i)
-        gru = layers.GRU(config.units, return_sequences=True, name=f"gru{i}")
+        gru = GRU(config.units, return_sequences=True, name=f"gru{i}")
         x = PitchesToBatch(name=f"sequences{i}")(x)
         x = (gru if config.causal else layers.Bidirectional(gru, name=f"bigru{i}"))(x)
         x = PitchesFromBatch(name=f"pitches{i}")(x)

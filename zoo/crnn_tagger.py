@@ -34,6 +34,7 @@ from keras import layers, ops
 
 from kmir.errors import UsageError
 from kmir.nn import Output
+from kmir.nn.fused import GRU
 from kmir.nn.padding import PadToMultiple
 
 TASK = "tagging"
@@ -135,7 +136,7 @@ def build_model(
     x = layers.Reshape((-1, x.shape[2] * x.shape[3]), name="sequence")(x)
     hard = config.recurrent_activation == "hard_sigmoid"
     for i, units in enumerate(config.rnn_units, start=1):
-        x = layers.GRU(
+        x = GRU(
             units,
             recurrent_activation=hard_sigmoid if hard else "sigmoid",
             reset_after=config.reset_after,

@@ -1,4 +1,4 @@
-"""What models share: outputs, losses, layers, callbacks; `keras` and `keras.ops` only."""
+"""What models share: outputs, losses, layers, callbacks; `keras.ops` only, but for `fused`."""
 
 from kmir.nn.outputs import Output
 

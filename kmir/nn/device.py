@@ -18,7 +18,7 @@ def has_gpu() -> bool:
 def compile_with_xla() -> bool:
     """Whether to compile steps with XLA.
 
-    TensorFlow's XLA makes convolutional and recurrent models 2 to 5 times slower on a CPU; JAX
-    knows nothing else.
+    TensorFlow's XLA makes convolutional and recurrent models 2 to 5 times slower on a CPU, as a
+    whole: `kmir.nn.fused` compiles the loop of a recurrent layer alone. JAX knows nothing else.
     """
     return keras.backend.backend() == "jax"

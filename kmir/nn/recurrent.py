@@ -11,13 +11,15 @@ import keras
 from keras import layers, ops
 
 from kmir.errors import UsageError
+from kmir.nn import fused
+from kmir.nn.device import has_gpu
 from kmir.nn.heads import heads
 from kmir.nn.outputs import Output
 
 C = TypeVar("C", bound="RecurrentConfig")
 
-UNROLLED = 16  # steps of a short window: without a loop around them they are faster
-CELLS = {"simple_rnn": layers.SimpleRNN, "gru": layers.GRU, "lstm": layers.LSTM}
+UNROLLED = 16  # steps of a short window: without a loop they are faster, but on a GPU
+CELLS = {"simple_rnn": layers.SimpleRNN, "gru": fused.GRU, "lstm": fused.LSTM}
 
 
 def vectors(features: Any, *, normalise: bool = True) -> Any:
@@ -54,7 +56,7 @@ def recurrent_stack(
     """
     if not units:
         raise UsageError("Expected at least one recurrent layer. Received: units=(). Give some.")
-    unroll = x.shape[1] is not None and x.shape[1] <= UNROLLED
+    unroll = x.shape[1] is not None and x.shape[1] <= UNROLLED and not has_gpu()
     for i, size in enumerate(units, start=1):
         layer = CELLS[cell](size, return_sequences=True, unroll=unroll, name=f"{cell}{i}")
         x = (layers.Bidirectional(layer, name=f"bi{cell}{i}") if bidirectional else layer)(x)

@@ -16,8 +16,9 @@ import numpy as np
 from keras import layers, ops
 
 from kmir.errors import PresetError
+from kmir.nn import fused
 
-RECURRENT = (layers.GRU, layers.LSTM, layers.SimpleRNN)
+RECURRENT = (fused.GRU, fused.LSTM, layers.GRU, layers.LSTM, layers.SimpleRNN)
 CONVOLUTIONS = (layers.Conv1D, layers.Conv2D)
 PADDINGS = (layers.ZeroPadding1D, layers.ZeroPadding2D)
 

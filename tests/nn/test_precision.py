@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import keras
@@ -45,6 +47,35 @@ def test_a_gpu_takes_what_its_tensor_cores_take(
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["a GPU"])
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: details)
     assert dtype_policy("auto") == expected
+
+
+@pytest.mark.parametrize(
+    ("capability", "expected"),
+    [((9, 0), "mixed_bfloat16"), ((8, 6), "mixed_bfloat16"), ((7, 5), "mixed_float16")],
+)
+def test_other_backends_are_asked_too(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], expected: str
+) -> None:
+    text = "{}.{}".format(*capability)
+    cuda = SimpleNamespace(get_device_capability=lambda: capability)
+    jax = SimpleNamespace(devices=lambda kind: [SimpleNamespace(compute_capability=text)])
+    monkeypatch.setattr(precision, "has_gpu", lambda: True)
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    monkeypatch.setitem(sys.modules, "jax", jax)
+    for backend in ("torch", "jax"):
+        monkeypatch.setattr(keras.backend, "backend", lambda backend=backend: backend)
+        assert dtype_policy("auto") == expected
+
+
+@pytest.mark.parametrize("names", [{}, {"compute_capability": "gfx90a"}])
+def test_a_gpu_without_compute_capability_takes_float16(
+    monkeypatch: pytest.MonkeyPatch, names: dict[str, str]
+) -> None:
+    jax = SimpleNamespace(devices=lambda kind: [SimpleNamespace(**names)])
+    monkeypatch.setattr(precision, "has_gpu", lambda: True)
+    monkeypatch.setitem(sys.modules, "jax", jax)
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    assert dtype_policy("auto") == "mixed_float16"
 
 
 @pytest.mark.parametrize(("devices", "expected"), [(["gpu:0"], True), ([], False)])

@@ -18,7 +18,7 @@ from kmir.errors import AudioError, PresetError, UsageError
 from kmir.features.base import Feature
 from kmir.features.log_frequency import LogFrequency
 from kmir.features.log_mel import LogMel
-from kmir.nn import Output
+from kmir.nn import Output, fused
 from kmir.presets import Preset, live
 from kmir.presets.live import CarriedModel
 from pipelines.tagging import Tagging, TaggingConfig
@@ -82,6 +82,7 @@ def causal_convolutions() -> keras.Model:
 MODELS: dict[str, Callable[[], keras.Model]] = {
     "gru": lambda: causal_gru(recurrent_dropout=0.2, dropout=0.2),
     "lstm": lambda: causal_gru(layers.LSTM),
+    "fused": lambda: causal_gru(fused.LSTM),
     "simple_rnn": lambda: causal_gru(layers.SimpleRNN),
     "convolutions": causal_convolutions,
     "zoo": lambda: gru.build_model(
