@@ -111,8 +111,8 @@ class Kept(keras_tuner.Oracle):
         write_json(self.path, self.get_state())
 
     def _save_trial(self, trial: Drawn) -> None:
-        """keras-tuner calls this when a trial is drawn, and before `save`."""
-        if trial.status == "RUNNING":
+        """keras-tuner calls this when a trial is drawn, before `save`, and when it has changed."""
+        if trial.status == "RUNNING" and not trial.metrics.metrics:
             self._begin(trial)
 
     def restore(self) -> None:

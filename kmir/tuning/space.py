@@ -67,8 +67,7 @@ class Space:
     @property
     def searched(self) -> dict[str, Any]:
         """Hyperparameters that have more than one value, by name."""
-        fixed = keras_tuner.engine.hyperparameters.Fixed
-        return {hp.name: hp for hp in self.hyperparameters.space if not isinstance(hp, fixed)}
+        return {hp.name: hp for hp in self.hyperparameters.space if len(set(hp.values)) > 1}
 
     def shown(self, values: Values) -> dict[str, Any]:
         """Of the values of a trial those that are searched, by name."""
