@@ -155,7 +155,9 @@ def test_the_winner_is_trained_to_the_end(finished: Path) -> None:
 def test_tensorboard_shows_each_trial(finished: Path) -> None:
     for row in rows(finished):
         events = EventAccumulator(str(finished / "tensorboard" / row["trial"])).Reload()
-        assert events.Scalars("val_loss")[0].value == pytest.approx(float(row["score"]))
+        (score,) = events.Tensors("val_loss")
+        assert score.tensor_proto.float_val[0] == pytest.approx(float(row["score"]))
+        assert score.step == int(row["epochs"])
         metadata = events.SummaryMetadata("_hparams_/session_start_info")
         data = plugin_data_pb2.HParamsPluginData.FromString(metadata.plugin_data.content)
         told = data.session_start_info

@@ -99,7 +99,9 @@ class Kept(keras_tuner.Oracle):
         """All it knows, as JSON values."""
         trials = {name: trial.get_state() for name, trial in self.trials.items()}
         state: dict[str, Any] = super().get_state()
-        return state | {"trials": trials}
+        ongoing = state["ongoing_trials"]  # with the one that has just ended: it leaves after this
+        ongoing = {tuner: name for tuner, name in ongoing.items() if name not in self.end_order}
+        return state | {"trials": trials, "ongoing_trials": ongoing}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Inverse of `get_state`."""

@@ -86,7 +86,7 @@ class Report:
             values = ", ".join(f"{n} {readable(v)}" for n, v in row.values.items())
             tqdm.write(f"{row.name}: {score}, {result.epochs} epochs, {result.seconds:.0f} s; "
                        f"{values}")  # fmt: skip
-            self._bar.update()
+        self._bar.update()
         self._failures = self._failures + 1 if result.status == "failed" else 0
         if self._failures < PATIENCE:
             return None

@@ -12,7 +12,7 @@ from typing import Any
 
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.plugins.hparams import api as hparams
-from tensorboard.plugins.scalar.summary import pb as scalar
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from kmir.config import text_of
@@ -124,7 +124,7 @@ def write_hparams(row: Row, measure: str, folder: Path) -> None:
     if row.result.score is None:
         return
     values = hparams.hparams_pb(row.values, trial_id=row.name)
-    score = scalar(measure, row.result.score)
+    score = scalar_pb(measure, row.result.score)
     _write_events(folder / row.name, [values, score], wall_step=row.result.epochs)
 
 
