@@ -39,6 +39,8 @@ from kmir.tuning.table import Row
 from kmir.tuning.trial import Runner, Trial
 from kmir.tuning.workers import Place, follow, lead, lead_here, work
 
+OF_A_TRIAL = ("train.epochs", "train.averaged_epochs")  # which the winner has as any other run
+
 
 def tune(
     model_name: str,
@@ -118,7 +120,7 @@ def tune(
 
         def begin(drawn: Drawn) -> None:
             values = drawn.hyperparameters.values
-            flags = space.flags(values) | {"train.epochs": str(limit)}
+            flags = space.flags(values) | {"train.epochs": str(limit), "train.averaged_epochs": ""}
             last, parent = values.get("tuner/epochs"), values.get("tuner/trial_id")
             Trial(folder / drawn.trial_id, values, flags, last, parent).write()
 
@@ -198,8 +200,8 @@ def _set_up(best: Row, measure: str, fixed: Mapping[str, str], workdir: Path) ->
             run.rename(workdir / f"best-{before}")
             if (known_before := workdir / f"best-{best.name}").exists():
                 known_before.rename(run)
-    epochs = {name: text for name, text in fixed.items() if name == "train.epochs"}
-    flags = {n: t for n, t in best.trial.flags.items() if n != "train.epochs"} | epochs
+    flags = {n: t for n, t in best.trial.flags.items() if n not in OF_A_TRIAL}
+    flags |= {n: t for n, t in fixed.items() if n in OF_A_TRIAL}
     told = {"trial": best.name, "measure": measure, "score": best.result.score}
     write_json(path, told | {"values": best.values, "flags": flags})
     return flags

@@ -57,6 +57,7 @@ def search_space(hp):
                   kind=hp.Choice("kind", ["good", KIND], default="good"))
 '''
 FIXED = {
+    "train.epochs": "4",
     "train.batch_size": "3",
     "train.weight_decay": "0",
     "train.precision": "float32",
@@ -97,7 +98,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def search(model: str, records: Path, workdir: Path, **options: Any) -> Path:
-    common: dict[str, Any] = {"algorithm": "random", "trials": 3, "epochs": 2, "flags": FIXED}
+    common: dict[str, Any] = {"algorithm": "random", "trials": 2, "epochs": 2, "flags": FIXED}
     return tune(model, data=str(records), workdir=workdir, quiet=True, **common | options)
 
 
@@ -108,7 +109,7 @@ def rows(workdir: Path) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def finished(models: str, tiny_records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three trials of two epochs, and the winner's three."""
+    """Two trials of two epochs, and the winner's three."""
     workdir = tmp_path_factory.mktemp("searches") / "finished"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Runner, "__call__", in_this_process)
@@ -123,7 +124,7 @@ def finished(models: str, tiny_records: Path, tmp_path_factory: pytest.TempPathF
 
 def test_the_table_has_the_figures_of_the_logs(finished: Path) -> None:
     table = rows(finished)
-    assert [row["trial"] for row in table] == ["0000", "0001", "0002"]
+    assert [row["trial"] for row in table] == ["0000", "0001"]
     assert (table[0]["units"], table[0]["train.learning_rate"]) == ("4", "0.002")  # the usual ones
     for row in table:
         log = RunLog(finished / "trials" / row["trial"] / "log.csv").rows
@@ -197,10 +198,10 @@ def test_the_same_command_repeats_nothing_and_more_trials_go_on(
     assert rows(finished) == before
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].split()[:3] == ["trial", "val_loss", "epochs"]
-    scores = [float(line.split()[1]) for line in printed[1:4]]
+    scores = [float(line.split()[1]) for line in printed[1:3]]
     assert scores == sorted(scores)
 
-    # A fourth trial, so good that another winner stood in `best` before.
+    # A third trial, so good that another winner stood in `best` before.
     first = json.loads((finished / "best.json").read_text())["trial"]
 
     def lucky(runner: Runner, trial: Trial, *_: Any) -> Result:
@@ -209,38 +210,31 @@ def test_the_same_command_repeats_nothing_and_more_trials_go_on(
         return result
 
     monkeypatch.setattr(Runner, "__call__", lucky)
-    search(f"{models}.good", tiny_records, finished, flags=flags, trials=4)
-    assert [row["trial"] for row in rows(finished)] == ["0000", "0001", "0002", "0003"]
-    assert json.loads((finished / "best.json").read_text())["trial"] == "0003"
+    search(f"{models}.good", tiny_records, finished, flags=flags, trials=3)
+    assert [row["trial"] for row in rows(finished)] == ["0000", "0001", "0002"]
+    assert json.loads((finished / "best.json").read_text())["trial"] == "0002"
     assert (finished / f"best-{first}" / "preset").exists()
     assert (finished / "best" / "preset").exists()
 
 
 def test_a_promoted_trial_goes_on_as_one_that_was_never_stopped(
-    models: str, tiny_records: Path, tmp_path: Path, quick: None
+    models: str, tiny_records: Path, tmp_path: Path
 ) -> None:
-    """Hyperband, nine epochs at most: the best of the short trials go on from their checkpoints."""
-    search(f"{models}.good", tiny_records, tmp_path / "w", algorithm="hyperband", trials=11,
-           epochs=3)  # fmt: skip
-    table = rows(tmp_path / "w")
-    promoted = [row for row in table if row["goes_on_from"]]
-    assert promoted
-    assert {row["epochs"] for row in promoted} == {"3"}
-    chosen = promoted[0]
-    parent = next(row for row in table if row["trial"] == chosen["goes_on_from"])
-    assert parent["epochs"] == "1"
-    assert parent["units"] == chosen["units"]
-
-    folder = tmp_path / "w" / "trials" / chosen["trial"]
-    settings = Trial.read(folder)
-    alone = Trial(tmp_path / "alone", settings.values, settings.flags)
-    alone.write()
-    run_trial(Runner(f"{models}.good", None, tiny_records), alone)
-    timeless = [
-        [{k: v for k, v in row.items() if k != "seconds"} for row in RunLog(path / "log.csv").rows]
-        for path in (folder, alone.folder)
-    ]
-    assert timeless[0] == timeless[1]
+    """As Hyperband has it: one epoch, and in a trial of its own two more, or three at once."""
+    runner = Runner(f"{models}.good", None, tiny_records)
+    flags = FIXED | {"train.epochs": "3"}
+    for name, last, parent in (("0000", 1, None), ("0001", 3, "0000"), ("0002", 3, None)):
+        trial = Trial(tmp_path / name, {}, flags, last, parent)
+        trial.write()
+        assert Trial.read(trial.folder) == trial
+        result = run_trial(runner, trial)
+        assert (result.status, result.epochs) == ("finished", last)
+    first, promoted, whole = (
+        [{k: v for k, v in row.items() if k != "seconds"} for row in RunLog(path).rows]
+        for path in sorted(tmp_path.glob("*/log.csv"))
+    )
+    assert promoted == whole
+    assert promoted[:1] == first
 
 
 def test_an_interrupted_trial_goes_on_from_its_checkpoint(
@@ -353,7 +347,7 @@ def start(model: str, records: Path, workdir: Path, *words: str) -> subprocess.P
 
 
 def wait_for(what: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    for _ in range(6000):
+    for _ in range(24_000):
         if what():
             return
         assert process.poll() is None, process.communicate()[0]
@@ -363,35 +357,38 @@ def wait_for(what: Callable[[], bool], process: subprocess.Popen[str]) -> None:
 
 @pytest.mark.slow
 def test_a_search_killed_three_times_ends_like_one_that_was_not(
-    models: str, tiny_records: Path, tmp_path: Path
+    models: str, tiny_records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ("--trials", "4", "--epochs", "4", "--algorithm", "hyperband")
-    finished: dict[str, int] = {}
+    words = ("--trials", "4", "--epochs", "3", "--algorithm", "hyperband")
+    finished: dict[str, int] = {}  # when the result of a trial was written
     for kill in range(3):
         process = start(f"{models}.good", tiny_records, tmp_path / "killed", *words)
-        logs = tmp_path / "killed" / "trials" / f"{kill:04d}" / "log.csv"
-        wait_for(logs.exists, process)  # in the middle of a trial
+        log = tmp_path / "killed" / "trials" / f"{kill:04d}" / "log.csv"
+        wait_for(log.exists, process)  # in the middle of a trial, or shortly after
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         for path in (tmp_path / "killed").glob("trials/*/result.json"):
-            assert finished.setdefault(path.parent.name, path.stat().st_mtime_ns) == (
-                path.stat().st_mtime_ns
-            )
+            finished.setdefault(path.parent.name, path.stat().st_mtime_ns)
     assert finished
-    for folder in ("killed", "whole"):
-        process = start(f"{models}.good", tiny_records, tmp_path / folder, *words)
-        output = process.communicate()[0]
-        assert process.returncode == 0, output
-        assert output.splitlines()[-1] == str(tmp_path / folder / "best")
-    for name, changed in finished.items():
-        path = tmp_path / "killed" / "trials" / name / "result.json"
-        assert path.stat().st_mtime_ns == changed
+    process = start(f"{models}.good", tiny_records, tmp_path / "killed", *words)
+    output = process.communicate()[0]
+    assert process.returncode == 0, output
+    assert output.splitlines()[-1] == str(tmp_path / "killed" / "best")
+    for name, written in finished.items():  # none was run again
+        result = tmp_path / "killed" / "trials" / name / "result.json"
+        assert result.stat().st_mtime_ns == written
+
+    monkeypatch.setattr(Runner, "__call__", in_this_process)
+    search(f"{models}.good", tiny_records, tmp_path / "whole", trials=4, epochs=3,
+           algorithm="hyperband")  # fmt: skip
     timeless = [
         [{k: v for k, v in row.items() if k not in ("seconds", "memory_mb")} for row in table]
         for table in (rows(tmp_path / "killed"), rows(tmp_path / "whole"))
     ]
     assert timeless[0] == timeless[1]
     assert len(timeless[0]) == 4
+    assert [row["goes_on_from"] for row in timeless[0]][:3] == ["", "", ""]
+    assert timeless[0][3]["goes_on_from"]  # three of one epoch, of which the best goes on to three
 
 
 @pytest.mark.slow
@@ -415,7 +412,7 @@ def test_two_workers_share_a_search_and_one_may_die(
     workers = children(process.pid)
     assert len(workers) == 2
     os.kill(workers[0], signal.SIGKILL)
-    output = process.communicate(timeout=600)[0]
+    output = process.communicate()[0]
     assert process.returncode == 0, output
     table = rows(tmp_path)
     assert [row["status"] for row in table] == ["finished"] * 6
@@ -433,7 +430,7 @@ def test_a_cluster_shares_a_search(models: str, tiny_records: Path, tmp_path: Pa
             for key, value in (place | {"KERASTUNER_ORACLE_PORT": "18917"}).items():
                 patch.setenv(key, value)
             processes[name] = start(f"{models}.good", tiny_records, tmp_path, *words)
-    outputs = {name: process.communicate(timeout=900)[0] for name, process in processes.items()}
+    outputs = {name: process.communicate()[0] for name, process in processes.items()}
     assert [process.returncode for process in processes.values()] == [0, 0, 0], outputs
     assert len(rows(tmp_path)) == 4
     assert outputs["chief"].splitlines()[-1] == str(tmp_path / "best")

@@ -140,8 +140,9 @@ def _of_the_run(
         choice("pipeline.clip_seconds", [clip / 2, *([2 * clip] * (2 * clip <= longest))], clip)
 
     # === Augmentation ===
-    if feature.first_pitch_class is not None and "transposes" in task.invariant_to:
-        choice("pipeline.transpose", [False, True], pipeline.transpose)
+    rotates = feature.first_pitch_class is not None and "transposes" in task.invariant_to
+    if rotates and "pipeline.transpose" not in fixed:
+        hp.Boolean("pipeline.transpose", default=pipeline.transpose)
     if feature.linear:
         choice("pipeline.gain_db", [0.0, 3.0, 6.0], pipeline.gain_db)
     if feature.first_pitch_class is None:
