@@ -10,6 +10,7 @@ from kmir.errors import UsageError, nearest
 VERBS = {
     "extract": "audio and annotations → records",
     "train": "records → a trained preset",
+    "tune": "a search for settings → a trained preset",
     "evaluate": "a preset and records → scores",
     "predict": "a preset and audio → annotations",
     "study": "a table of experiments, run and drawn",

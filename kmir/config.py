@@ -162,6 +162,33 @@ def from_dict(cls: type[T], values: Mapping[str, Any]) -> T:
     return cls(**settled)
 
 
+def text_of(value: Any) -> str:
+    """A setting as it is written in a flag; inverse of `parse`."""
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(text_of(part) for part in value)
+    return str(value)
+
+
+def changes(config: Any, usual: Any) -> dict[str, str]:
+    """Settings that differ from the usual ones, as flags; inverse of `override`.
+
+    Args:
+        config: A dataclass, whose fields may be dataclasses in turn.
+        usual: Another of the same class.
+    """
+    flags: dict[str, str] = {}
+    for field in dataclasses.fields(config):
+        value, before = getattr(config, field.name), getattr(usual, field.name)
+        if dataclasses.is_dataclass(value):
+            inner = changes(value, before)
+            flags |= {f"{field.name}.{name}": text for name, text in inner.items()}
+        elif value != before:
+            flags[field.name] = text_of(value)
+    return flags
+
+
 def table(config: Any, prefix: str = "config") -> str:
     """The resolved settings, one ``config.train.epochs = 40`` a line."""
     lines = []

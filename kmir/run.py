@@ -161,10 +161,7 @@ def prepare(
     data_options: Mapping[str, str] | None = None,
 ) -> Run:
     """Settings, data, streams and a compiled model; arguments as for `kmir.train.train`."""
-    module = find("model", model_name)
-    task_type = task_class(task_name or module.TASK)
-    usual = TrainConfig(**task_type.training)
-    config = override(RunConfig(module.Config(), task_type.Config(), usual), flags, "config")
+    module, task_type, config = settings(model_name, flags, task_name)
     keras.utils.set_random_seed(config.train.seed)
 
     records = records_for(data, root, task_type.feature, flags=data_options, quiet=quiet)
@@ -203,6 +200,16 @@ def prepare(
     together = min(config.train.steps_per_execution, steps)
     compile_model(model, task, records, config.train, steps_per_execution=together)
     return Run(module, config, records, task, training, validation, model, build)
+
+
+def settings(
+    model_name: str, flags: Mapping[str, str], task_name: str | None = None
+) -> tuple[ModuleType, type[Task], RunConfig]:
+    """Module of the model, its task, and all settings; arguments as for `prepare`."""
+    module = find("model", model_name)
+    task_type = task_class(task_name or module.TASK)
+    usual = RunConfig(module.Config(), task_type.Config(), TrainConfig(**task_type.training))
+    return module, task_type, override(usual, flags, "config")
 
 
 def _with_keras_names(config: TrainConfig, task: Task) -> TrainConfig:

@@ -7,7 +7,7 @@ import datetime
 import json
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ class Story:
         manifest = sha256(records.root / "manifest.json")
         data = {"manifest_sha256": manifest}
         settings = {"model": model_name, "config": to_dict(config), "data": data}
-        _check_same_run(folder, settings)
+        check_same(folder / "config.json", settings, what="run", free=("config.train.epochs",))
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "config.json", settings)
         facts = {
@@ -83,8 +83,20 @@ class Story:
         write_json(self.folder / "run.json", self.facts | told)
 
 
-def _check_same_run(folder: Path, settings: dict[str, Any]) -> None:
-    path = folder / "config.json"
+def check_same(
+    path: Path, settings: Mapping[str, Any], *, what: str, free: Sequence[str] = ()
+) -> None:
+    """Refuse a folder that something else was begun in.
+
+    Args:
+        path: JSON file in it that holds what it was begun with; all is fine where there is none.
+        settings: Of what is to be done now.
+        what: A run, a study, a search: for the message.
+        free: Dotted names of settings that may differ.
+
+    Raises:
+        UsageError: If a setting differs; the first is named.
+    """
     if not path.exists():
         return
     before = _flat(json.loads(path.read_text(encoding="utf-8")))
@@ -92,13 +104,14 @@ def _check_same_run(folder: Path, settings: dict[str, Any]) -> None:
     different = [
         name
         for name in sorted(before | now)
-        if before.get(name) != now.get(name) and name != "config.train.epochs"
+        if before.get(name) != now.get(name) and name not in free
     ]
     if different:
         name = different[0]
         raise UsageError(
-            f"Expected to go on with the run in {folder}, where {name} = {before.get(name)}. "
-            f"Received: {now.get(name)}. Give another --workdir, or remove the folder."
+            f"Expected to go on with the {what} in {path.parent}, where {name} = "
+            f"{before.get(name)}. Received: {now.get(name)}. "
+            "Give another --workdir, or remove the folder."
         )
 
 

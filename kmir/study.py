@@ -8,7 +8,6 @@ same command goes on where it stopped. Then ``table.csv``, ``table.md``, ``curve
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -27,6 +26,7 @@ from kmir.lookup import find, known
 from kmir.nn.callbacks import RunLog
 from kmir.pictures.chords import draw_timeline
 from kmir.records.read import Records
+from kmir.story import check_same
 from kmir.studies.data import derive, task_of
 from kmir.studies.pictures import draw_study_curves
 from kmir.studies.table import flags, write_table
@@ -72,7 +72,10 @@ def study(
         if wanted not in plan.experiments:
             remedy = nearest(wanted, plan.experiments)
             raise UsageError(f"Expected an experiment of {name}. Received: '{wanted}'. {remedy}")
-    _same_study(workdir, {"study": name, "data": data, "quick": quick})
+    settings = {"study": name, "data": data, "quick": quick}
+    check_same(workdir / "study.json", settings, what="study")
+    workdir.mkdir(parents=True, exist_ok=True)
+    write_json(workdir / "study.json", settings)
     songs = plan.quick_songs if quick else None
     derive(plan, data, root, workdir / "records", songs=songs, quiet=quiet)
     trials = [
@@ -83,20 +86,6 @@ def study(
     _run(trials, jobs, quiet)
     print(_report(plan, name, workdir, quick))
     return workdir
-
-
-def _same_study(workdir: Path, settings: dict[str, object]) -> None:
-    """Refuse a folder of another study."""
-    path = workdir / "study.json"
-    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else settings
-    for key, value in settings.items():
-        if before.get(key) != value:
-            raise UsageError(
-                f"Expected to go on with the study in {workdir}, where {key} = {before.get(key)}. "
-                f"Received: {value}. Give another --workdir, or remove the folder."
-            )
-    workdir.mkdir(parents=True, exist_ok=True)
-    write_json(path, settings)
 
 
 def _run(trials: Sequence[Trial], jobs: int, quiet: bool) -> None:

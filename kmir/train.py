@@ -99,13 +99,17 @@ def train(
     return workdir
 
 
-def fit(run: Run, workdir: Path, *, title: str, quiet: bool = False) -> Verdict:
+def fit(
+    run: Run, workdir: Path, *, title: str, last_epoch: int | None = None, quiet: bool = False
+) -> Verdict:
     """Train, or go on, until the schedule ends it; the model has the best or mean weights then.
 
     Args:
         run: What to train.
         workdir: Run folder: ``log.csv``, ``curves.png``, ``checkpoints`` and ``tensorboard``.
         title: Above the curves.
+        last_epoch: Number, from 1, of the epoch to stop after for now; the learning rate is planned
+            for all epochs of the settings. None goes on to their end.
         quiet: No progress bar.
 
     Returns:
@@ -134,13 +138,14 @@ def fit(run: Run, workdir: Path, *, title: str, quiet: bool = False) -> Verdict:
     schedule = schedule_of(config.train)
     monitor = config.train.monitor
     verdict = schedule.after(log.column(monitor))
-    if len(log.rows) < config.train.epochs and not verdict.stop:
+    epochs = min(last_epoch or config.train.epochs, config.train.epochs)
+    if len(log.rows) < epochs and not verdict.stop:
         with damage_named(records):
             model.fit(
                 run.batches(len(log.rows)),
                 steps_per_epoch=run.steps,
                 initial_epoch=len(log.rows),
-                epochs=config.train.epochs,
+                epochs=epochs,
                 validation_data=run.validation_batches(),
                 callbacks=[
                     RunKeeper(

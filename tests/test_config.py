@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmir.config import from_dict, options, override, parse, split_flags, table, to_dict
+from kmir.config import (
+    changes,
+    from_dict,
+    options,
+    override,
+    parse,
+    split_flags,
+    table,
+    text_of,
+    to_dict,
+)
 from kmir.errors import UsageError
 
 
@@ -258,3 +268,16 @@ def test_an_option_without_a_hint_takes_the_text() -> None:
 def test_options_that_are_not_there_are_an_error(flags: dict[str, str], message: str) -> None:
     with _fails(message):
         options(_tracks, flags, "option")
+
+
+def test_changes_are_the_inverse_of_override() -> None:
+    flags = {"train.learning_rate": "0.30000000000000004", "train.epochs": "2", "filters": "8,9"}
+    changed = override(Outer(), flags, "config")
+    assert changes(changed, Outer()) == flags
+    assert changes(changed, changed) == {}
+    assert [text_of(value) for value in (None, True, (1.5, 2), "x")] == [
+        "none",
+        "true",
+        "1.5,2",
+        "x",
+    ]

@@ -21,6 +21,7 @@ from kmir.integrity import write_json
 from kmir.lookup import find
 from kmir.nn.callbacks import RunLog
 from kmir.presets.inference import BATCH_FRAMES, clip_outputs, stitched
+from kmir.process import limit_threads
 from kmir.records.read import Records
 from kmir.run import Run, prepare
 from kmir.story import Story
@@ -84,8 +85,7 @@ def run_trial(trial: Trial, *, threads: int | None = None, quiet: bool = False) 
     if trial.result is not None:
         return
     if threads is not None:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)
+        limit_threads(threads)
     keras.backend.clear_session()
     experiment = trial.experiment
     data = trial.workdir / "records" / ("beats" if experiment.beats else "frames")
