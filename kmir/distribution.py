@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,6 +120,9 @@ class Distribution:
             jax.distributed.shutdown()
 
 
+ALONE = Distribution()
+
+
 def distribute(
     devices: int = 1, hosts: Sequence[str] = (), host_index: int | None = None
 ) -> Distribution:
@@ -142,11 +145,12 @@ def distribute(
     index = _checked_index(hosts, host_index)
     name = keras.backend.backend()
     if name != "tensorflow":  # it only feeds then, and would take the memory of a GPU all the same
-        tf.config.set_visible_devices([], "GPU")
+        with suppress(RuntimeError):  # it has begun
+            tf.config.set_visible_devices([], "GPU")
     if len(hosts) > 1 and name != "jax":
         raise UsageError(f"Expected the JAX backend for --hosts. Received: {name}. {REMEDY}")
     if devices * max(1, len(hosts)) == 1:
-        return Distribution()
+        return ALONE
     if name == "tensorflow":
         return Distribution(devices, backend=_mirrored(devices))
     if name == "jax":
@@ -202,10 +206,8 @@ def _data_parallel(devices: int, hosts: Sequence[str], index: int) -> Distributi
     """Devices of JAX, of this host or of all."""
     import jax
 
-    try:
+    with suppress(RuntimeError):  # something was computed in this process: it stays as it is cut
         jax.config.update("jax_num_cpu_devices", devices)
-    except RuntimeError:  # something was computed in this process: it stays as it is cut
-        pass
     if len(hosts) > 1:
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
         keras.utils.set_random_seed(0)  # or Keras has the hosts agree on one; a run has its own

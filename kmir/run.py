@@ -15,10 +15,10 @@ import keras
 import tensorflow as tf
 
 from kmir.config import override
-from kmir.distribution import Distribution
+from kmir.distribution import ALONE, Distribution
 from kmir.errors import UsageError, nearest
 from kmir.extract import records_for
-from kmir.lookup import find
+from kmir.lookup import find, known
 from kmir.nn.device import compile_with_xla
 from kmir.nn.optimizer import ReplicatedAdam
 from kmir.nn.precision import Precision, dtype_policy
@@ -118,7 +118,7 @@ class Run:
     validation: Stream
     model: keras.Model
     build: Callable[[], keras.Model]
-    distribution: Distribution = Distribution()
+    distribution: Distribution = ALONE
 
     @property
     def steps(self) -> int:
@@ -171,7 +171,7 @@ def prepare(
     quiet: bool,
     task_name: str | None = None,
     data_options: Mapping[str, str] | None = None,
-    distribution: Distribution = Distribution(),
+    distribution: Distribution = ALONE,
 ) -> Run:
     """Settings, data, streams and a compiled model; arguments as for `kmir.train.train`."""
     module = find("model", model_name)
@@ -181,6 +181,12 @@ def prepare(
     distribution.check_batch_size(config.train.batch_size)
     keras.utils.set_random_seed(config.train.seed)
 
+    if distribution.hosts > 1 and data in known("data set"):
+        raise UsageError(
+            "Expected --data as a records folder where there are several hosts, which can't all "
+            f"make it at once. Received: '{data}'. Make it first: "
+            f"python -m kmir.extract {data} --out records/{data}"
+        )
     records = records_for(data, root, task_type.feature, flags=data_options, quiet=quiet)
     task = task_type(config.pipeline, task_type.labels_of(records.spec, config.pipeline))
     config = replace(config, train=_with_keras_names(config.train, task))

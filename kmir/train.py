@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from kmir import command
 from kmir.config import split_flags, table
-from kmir.distribution import Distribution, distribute
+from kmir.distribution import ALONE, Distribution, distribute
 from kmir.errors import RunError, UsageError
 from kmir.evaluate import evaluate
 from kmir.evaluate import table as score_table
@@ -42,7 +42,7 @@ def train(
     data_options: Mapping[str, str] | None = None,
     quiet: bool = False,
     argv: list[str] | None = None,
-    distribution: Distribution = Distribution(),
+    distribution: Distribution = ALONE,
 ) -> Path:
     """Train a model and leave a finished preset in ``workdir/preset``.
 

@@ -91,16 +91,14 @@ class Stream:
     def epoch(self, number: int, steps: int | None = None) -> tf.data.Dataset:
         """Shuffled, cropped and augmented batches of one epoch.
 
-        The last batch is filled up from the start of the same order, so that all have one shape.
+        The last batch is filled up from the start of the same lanes, so that all have one shape.
 
         Args:
             number: Of the epoch, from 0.
             steps: How many batches; default `steps`.
         """
         seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
-        tf.random.set_seed(
-            seed + self.share.host
-        )  # the masks of tensorflow-io draw from TensorFlow's own generator
+        tf.random.set_seed(seed)  # tf.data's shuffle mixes it with its own
         count = (steps or self.steps) * self.batch_size // self.share.hosts
 
         def crop(index: tf.Tensor, piece: dict[str, tf.Tensor]) -> Batch:
@@ -123,7 +121,9 @@ class Stream:
         else:
             clips = self._laned(seed, count).enumerate()
             clips = clips.map(crop, tf.data.AUTOTUNE, deterministic=self.config.deterministic)
-        return self._augmented_batches(clips, seed + self.share.host).prefetch(PREFETCHED_BATCHES)
+        seed += self.share.host  # from here on each host draws for itself
+        tf.random.set_seed(seed)  # the masks of tensorflow-io draw from TensorFlow's own generator
+        return self._augmented_batches(clips, seed).prefetch(PREFETCHED_BATCHES)
 
     def windows(self) -> tf.data.Dataset:
         """Batches of all clips of the split side by side, in order: for validation.
@@ -174,7 +174,7 @@ class Stream:
         records = lanes.mixed(
             lambda start, size: self._shelf.read(start, size, seed=seed, parallel=False),
             seed,
-            buffer=max(2, self.config.shuffle_buffer // len(lanes)),
+            buffer=max(2, self.config.shuffle_buffer // self.batch_size),
             parallel=True,
         )
         return self._parsed(records.take(count))
