@@ -22,6 +22,7 @@ import tensorflow as tf
 from kmir import command, train
 from kmir.distribution import Distribution, distribute
 from kmir.errors import UsageError
+from kmir.run import prepare
 
 # Batch norm, a mask, uneven validation (3 clips in batches of 4), and gradients that are clipped.
 FLAGS = {
@@ -171,6 +172,24 @@ def test_batch_norms_of_replicas_see_the_whole_batch() -> None:
     assert not norm.synchronized
     Distribution(devices=2, backend=tf.distribute.get_strategy()).prepare(model)
     assert norm.synchronized
+
+
+def test_validation_that_is_filled_up_has_the_same_measures(tiny_records: Path) -> None:
+    measures = []
+    for place in (Distribution(), Distribution(devices=2)):
+        run = prepare(
+            "zoo.dense_baseline",
+            data=str(tiny_records),
+            root=None,
+            flags=FLAGS,
+            quiet=True,
+            distribution=place,
+        )
+        batches = run.validation_batches()
+        assert [len(x["mask"]) for x, *_ in batches] == [3 if place.devices == 1 else 4]
+        measures.append(run.model.evaluate(batches, verbose=0, return_dict=True))
+    for name, value in measures[0].items():
+        assert measures[1][name] == pytest.approx(value, abs=1e-5), name
 
 
 # === What can't be ===
