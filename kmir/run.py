@@ -15,14 +15,17 @@ import keras
 import tensorflow as tf
 
 from kmir.config import override
+from kmir.distribution import ALONE, Distribution
 from kmir.errors import UsageError, nearest
 from kmir.extract import records_for
-from kmir.lookup import find
+from kmir.lookup import find, known
 from kmir.nn.device import compile_with_xla
+from kmir.nn.optimizer import ReplicatedAdam
 from kmir.nn.precision import Precision, dtype_policy
 from kmir.nn.schedule import OneCycle, Schedule
 from kmir.records.read import Records
 from pipelines.base import Task, task_class
+from pipelines.lanes import Share, evened
 from pipelines.stream import Stream, for_model
 
 
@@ -115,6 +118,7 @@ class Run:
     validation: Stream
     model: keras.Model
     build: Callable[[], keras.Model]
+    distribution: Distribution = ALONE
 
     @property
     def steps(self) -> int:
@@ -125,7 +129,8 @@ class Run:
 
     def batches(self, first_epoch: int) -> Iterator[Any] | tf.data.Dataset:
         """Training batches as the model takes them, without end."""
-        if self.model.steps_per_execution > 1:
+        # With replicas Keras reads a batch to look at it, and begins again: a generator would not.
+        if self.model.steps_per_execution > 1 or self.distribution.mirrored:
             return self._batches_together(first_epoch)
         epochs = self.training.epochs(first_epoch, self.steps)
         return (for_model(self.model, batch) for batch in epochs)
@@ -146,8 +151,15 @@ class Run:
         return batches.map(lambda *batch: for_model(self.model, batch)).prefetch(2)
 
     def validation_batches(self) -> tf.data.Dataset:
-        """All clips of the validation split, as the model takes them."""
-        return self.validation.windows().map(lambda *batch: for_model(self.model, batch))
+        """All clips of the validation split, as the model takes them; each host has its share."""
+        batches, place = self.validation.windows(), self.distribution
+        if place.replicas > 1:  # whose shares must be equal
+            size = self.validation.batch_size
+            rows = size // place.hosts
+            steps = max(place.gathered(-(-self.validation.own_windows() // rows)))
+            factor = steps * size / self.validation.window_count
+            batches = evened(batches, rows=rows, steps=steps, factor=factor)
+        return batches.map(lambda *batch: for_model(self.model, batch))
 
 
 def prepare(
@@ -159,17 +171,26 @@ def prepare(
     quiet: bool,
     task_name: str | None = None,
     data_options: Mapping[str, str] | None = None,
+    distribution: Distribution = ALONE,
 ) -> Run:
     """Settings, data, streams and a compiled model; arguments as for `kmir.train.train`."""
     module, task_type, config = settings(model_name, flags, task_name)
+    distribution.check_batch_size(config.train.batch_size)
     keras.utils.set_random_seed(config.train.seed)
 
+    if distribution.hosts > 1 and data in known("data set"):
+        raise UsageError(
+            "Expected --data as a records folder where there are several hosts, which can't all "
+            f"make it at once. Received: '{data}'. Make it first: "
+            f"python -m kmir.extract {data} --out records/{data}"
+        )
     records = records_for(data, root, task_type.feature, flags=data_options, quiet=quiet)
     task = task_type(config.pipeline, task_type.labels_of(records.spec, config.pipeline))
     config = replace(config, train=_with_keras_names(config.train, task))
     sizes = {"batch_size": config.train.batch_size, "seed": config.train.seed}
-    training = Stream(records, task, "train", **sizes)
-    validation = Stream(records, task, "validation", **sizes)
+    share = Share(distribution.host, distribution.hosts)
+    training = Stream(records, task, "train", **sizes, share=share)
+    validation = Stream(records, task, "validation", **sizes, share=share)
 
     frames, outputs = training.clip_frames, task.outputs()
     _check_pitch_class(config.model, records)
@@ -179,7 +200,8 @@ def prepare(
     build = partial(module.build_model, config.model, inputs, outputs)
     keras.config.set_dtype_policy(dtype_policy(config.train.precision))
     try:
-        model = build()
+        with distribution.scope():
+            model = build()
     except ValueError as error:  # Keras refuses a setting of the model
         first_line = str(error).strip().splitlines()[0]
         raise UsageError(f"Expected settings that {model_name} can be. {first_line}") from None
@@ -191,6 +213,11 @@ def prepare(
             f"Expected {model_name} to have an input named 'features', and if it wants one 'mask'. "
             f"Received: {', '.join(sorted(names))}."
         )
+    if frames is None and distribution.hosts > 1:
+        raise UsageError(
+            "Expected a clip length where there are several hosts, whose batches must be equally "
+            "long. Received: clip_seconds = None. Add --config.pipeline.clip_seconds=10"
+        )
     if frames is None and "mask" not in names:
         raise UsageError(
             f"Expected a clip length for {model_name}, which can't tell padding from music. "
@@ -198,8 +225,10 @@ def prepare(
         )
     steps = config.train.steps_per_epoch or training.steps
     together = min(config.train.steps_per_execution, steps)
-    compile_model(model, task, records, config.train, steps_per_execution=together)
-    return Run(module, config, records, task, training, validation, model, build)
+    distribution.prepare(model)
+    with distribution.scope():
+        compile_model(model, task, records, config.train, steps_per_execution=together)
+    return Run(module, config, records, task, training, validation, model, build, distribution)
 
 
 def settings(
@@ -257,7 +286,8 @@ def compile_model(
             f"Expected train.monitor as a measure of the run. Received: '{config.monitor}'. "
             f"{nearest(config.monitor, every)}"
         )
-    optimizer = keras.optimizers.Adam(
+    adam = ReplicatedAdam if tf.distribute.has_strategy() else keras.optimizers.Adam
+    optimizer = adam(
         config.learning_rate,
         weight_decay=config.weight_decay or None,
         global_clipnorm=config.clip_norm,

@@ -7,6 +7,7 @@ import datetime
 import json
 import shlex
 import time
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,12 +27,21 @@ PACKAGES = ("kmir", "keras", "tensorflow", "numpy", "librosa", "soxr", "soundfil
 
 @dataclass(frozen=True)
 class Story:
-    """``config.json`` and ``run.json`` of a run folder."""
+    """``config.json`` and ``run.json`` of a run folder.
+
+    Args:
+        folder: The run folder.
+        command: What was run.
+        facts: Of ``run.json``.
+        began: Seconds of a monotonic clock.
+        settings_hash: Of what stands in ``config.json``, within 31 bits.
+    """
 
     folder: Path
     command: str
     facts: dict[str, Any]
     began: float
+    settings_hash: int = 0
 
     @classmethod
     def begin(
@@ -41,6 +51,8 @@ class Story:
         config: Any,
         records: Records,
         argv: Sequence[str] | None,
+        *,
+        writes: bool = True,
     ) -> Story:
         """Write what is known before the first step.
 
@@ -50,6 +62,7 @@ class Story:
             config: All settings of the run.
             records: What it trains on.
             argv: The arguments of the command; None outside the command line.
+            writes: Whether this process writes: of several hosts, one does.
 
         Raises:
             UsageError: If the folder is of a run with other settings or data. More epochs are fine.
@@ -59,8 +72,9 @@ class Story:
         data = {"manifest_sha256": manifest}
         settings = {"model": model_name, "config": to_dict(config), "data": data}
         check_same(folder / "config.json", settings, what="run", free=("config.train.epochs",))
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "config.json", settings)
+        if writes:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(folder / "config.json", settings)
         facts = {
             "command": command,
             "records": str(records.root),
@@ -72,8 +86,10 @@ class Story:
         path = folder / "run.json"
         before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         facts |= {name: before[name] for name in ("started", "wall_seconds") if name in before}
-        write_json(path, facts)
-        return cls(folder, command, facts, time.monotonic())
+        if writes:
+            write_json(path, facts)
+        plain = json.dumps(settings, sort_keys=True).encode()
+        return cls(folder, command, facts, time.monotonic(), zlib.crc32(plain) >> 1)
 
     def end(self, scores: Sequence[Score]) -> None:
         """Add the wall time in seconds, of all the processes that ended well, and the scores."""

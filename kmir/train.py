@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from kmir import command
 from kmir.config import split_flags, table
+from kmir.distribution import ALONE, Distribution, distribute
 from kmir.errors import RunError, UsageError
 from kmir.evaluate import evaluate
 from kmir.evaluate import table as score_table
@@ -43,6 +44,7 @@ def train(
     data_options: Mapping[str, str] | None = None,
     quiet: bool = False,
     argv: list[str] | None = None,
+    distribution: Distribution = ALONE,
 ) -> Path:
     """Train a model and leave a finished preset in ``workdir/preset``.
 
@@ -56,6 +58,8 @@ def train(
         data_options: Of the data set by name, as text: ``{"programs": "random"}``.
         quiet: No progress bar.
         argv: The command line, for the record.
+        distribution: Devices and hosts; of several hosts, the first writes the run folder, which
+            all of them must see.
 
     Returns:
         The run folder.
@@ -63,6 +67,7 @@ def train(
     Raises:
         KmirError: If the data, the settings or the run folder don't fit.
     """
+    quiet = quiet or not distribution.first
     run = prepare(
         model_name,
         data=data,
@@ -71,14 +76,22 @@ def train(
         task_name=task,
         data_options=data_options,
         quiet=quiet,
+        distribution=distribution,
     )
     config, records, model = run.config, run.records, run.model
-    story = Story.begin(workdir, run.module.__name__, config, records, argv)
+    story = Story.begin(
+        workdir, run.module.__name__, config, records, argv, writes=distribution.first
+    )
+    distribution.check_equal("the same settings and records, by their hash", story.settings_hash)
     fit(run, workdir, title=f"{model_name}, {records.spec.dataset}", quiet=quiet)
+    weights = model.get_weights()
+    distribution.end()
+    if not distribution.first:
+        return workdir
 
     # === Preset and scores ===
     plain = run.build()  # in float32, and without an optimizer
-    plain.set_weights(model.get_weights())
+    plain.set_weights(weights)
     truths = (annotations for _, _, annotations in records.tracks("train"))
     run.task.learn(truths, records.feature.frame_rate)
     card = {
@@ -123,8 +136,10 @@ def fit(
     # === Where it stands ===
     workdir.mkdir(parents=True, exist_ok=True)
     checkpoints = workdir / "checkpoints"
-    log = RunLog(workdir / "log.csv")
+    place = run.distribution
+    log = RunLog(workdir / "log.csv", writes=place.first)
     epochs_done = restore(model, checkpoints / "last.npz")
+    place.check_equal("the checkpoint of the first in a --workdir that all see", epochs_done)
     if epochs_done > len(log.rows):
         raise RunError(
             f"Expected {log.path} with the {epochs_done} epochs of checkpoints/last.npz. Received: "
@@ -140,27 +155,31 @@ def fit(
     verdict = schedule.after(log.column(monitor))
     epochs = min(last_epoch or config.train.epochs, config.train.epochs)
     if len(log.rows) < epochs and not verdict.stop:
-        with damage_named(records):
+        callbacks: list[keras.callbacks.Callback] = [
+            RunKeeper(
+                log,
+                schedule,
+                monitor=monitor,
+                checkpoints=checkpoints,
+                kept=config.train.averaged_epochs,
+            )
+        ]
+        if place.first:
+            folder = workdir / "tensorboard"
+            callbacks.append(keras.callbacks.TensorBoard(folder, write_graph=False))
+        with damage_named(records), place.scope():
             model.fit(
                 run.batches(len(log.rows)),
                 steps_per_epoch=run.steps,
                 initial_epoch=len(log.rows),
                 epochs=epochs,
                 validation_data=run.validation_batches(),
-                callbacks=[
-                    RunKeeper(
-                        log,
-                        schedule,
-                        monitor=monitor,
-                        checkpoints=checkpoints,
-                        kept=config.train.averaged_epochs,
-                    ),
-                    keras.callbacks.TensorBoard(workdir / "tensorboard", write_graph=False),
-                ],
+                callbacks=callbacks,
                 shuffle=False,  # the stream has shuffled
                 verbose=verbosity(quiet),
             )
         verdict = schedule.after(log.column(monitor))
+        place.gathered(0)  # the first has written all that is read now
     if verdict.best_epoch is None:
         raise RunError(
             f"Expected {monitor} to be a number in some epoch. Received: {log.column(monitor)}. "
@@ -170,6 +189,8 @@ def fit(
         load_mean(model, [checkpoints / f"epoch-{n}.npz" for n in config.train.averaged_epochs])
     else:
         load_state(model, checkpoints / "best.npz")
+    if not place.first:
+        return verdict
     draw_curves(log.rows, workdir / "curves.png", title=title)
     if not quiet:
         print(f"finished: {verdict.stop or 'all epochs done'}; best epoch {verdict.best_epoch + 1}")
@@ -252,9 +273,14 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--root", type=Path, help="folder of the data set")
     parser.add_argument("--workdir", type=Path, help="run folder; default: runs/MODEL-DATA")
     parser.add_argument("--quiet", action="store_true", help="only the scores")
+    parser.add_argument("--devices", type=int, default=1, help="of each host; default: 1")
+    parser.add_argument("--hosts", default="", help="address:port of each, a comma between them")
+    parser.add_argument("--host-index", type=int, help="which of the --hosts this is, from 0")
     args = parser.parse_args(rest)
     name = f"{args.model.rsplit('.')[-1]}-{Path(args.data).name.replace(':', '-')}"
     workdir = args.workdir or Path("runs") / name
+    hosts = [address for address in args.hosts.split(",") if address]
+    distribution = distribute(args.devices, hosts, args.host_index)
     folder = train(
         args.model,
         data=args.data,
@@ -265,6 +291,7 @@ def main(argv: list[str]) -> int:
         data_options=data_options,
         quiet=args.quiet,
         argv=argv,
+        distribution=distribution,
     )
     print(folder)
     return 0

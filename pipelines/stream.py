@@ -1,11 +1,12 @@
-"""Records to batches: shuffle → interleave → parse → cache if small → crop → augment → batch.
+"""Records to batches: lanes → shuffle → parse → cache if small → crop → augment → batch.
 
 A batch is ``(x, y, weights)``: ``x["features"]`` ``(batch, frames, *shape)``, ``x["mask"]``
 ``(batch, frames)`` with 1 where a frame is real; ``y`` and ``weights`` by output name, the weight 0
 where the target is not known. Shorter clips are padded with the feature's silence.
 
 Everything random follows from the seed and the number of the epoch, so that an epoch is the same
-whether or not the ones before it were run in this process.
+whether or not the ones before it were run in this process. On several hosts each makes its share of
+every batch, from its share of the shards: see `pipelines.lanes`.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from kmir.presets import inference
 from kmir.records.read import Records
 from pipelines.augment import Batch, gain_and_noise, mixup, spec_augment, transposition
 from pipelines.base import Task
+from pipelines.lanes import Lanes, Share, Shelf
 
-INTERLEAVED_FILES = 8
 PREFETCHED_BATCHES = 2  # a fixed depth, as autotuned depths cost memory and win nothing
 
 
@@ -34,25 +35,41 @@ class Stream:
         records: Where the data stand.
         task: What the model is asked to do.
         split: ``"train"``, ``"validation"`` or ``"test"``.
-        batch_size: Clips a batch.
+        batch_size: Clips a batch, of all hosts together.
         seed: Of all that is random.
+        share: Which part of every batch is made here; all of it where there is one host.
     """
 
-    def __init__(self, records: Records, task: Task, split: str, *, batch_size: int, seed: int = 0):
+    def __init__(
+        self,
+        records: Records,
+        task: Task,
+        split: str,
+        *,
+        batch_size: int,
+        seed: int = 0,
+        share: Share | None = None,
+    ):
         self.records, self.task, self.config = records, task, task.config
-        self.batch_size, self.seed = batch_size, seed
+        self.batch_size, self.seed, self.share = batch_size, seed, share or Share()
         self.counts = records.manifest.splits[records.checked(split)]
         self.clip_frames = clip_frames(task, records)
         rate = records.feature.frame_rate
         self._hop = self.config.hop_seconds and max(1, round(self.config.hop_seconds * rate))
         self.context_frames = round(self.config.context_seconds * rate)
-        self._files = [str(records.root / shard.file) for shard in records.shards(split)]
+        shards = records.shards(split)
+        self._shelf = Shelf(
+            [str(records.root / s.file) for s in shards], [s.pieces for s in shards]
+        )
+        self._lanes = Lanes.dealt(self.counts.pieces, batch_size, self.share)
+        # Clips with a hop can't be dealt out unread, so every host reads all of them.
+        self._held = (0, self.counts.pieces) if self._hop else self._lanes.span
         frame = np.prod(records.feature.shape) * np.dtype(records.spec.dtype).itemsize
         frame += sum(4 * o.size for o in task.outputs().values() if o.level == "frame")
         megabytes = self.counts.frames * frame / 2**20
-        self._cached = None
+        self._cached, self._complete = None, False
         if megabytes <= self.config.cache_megabytes:
-            self._cached = self._pieces(tf.data.Dataset.from_tensor_slices(self._files)).cache()
+            self._cached = self._parsed(self._shelf.read(*self._held)).cache()
 
     @property
     def steps(self) -> int:
@@ -74,18 +91,19 @@ class Stream:
     def epoch(self, number: int, steps: int | None = None) -> tf.data.Dataset:
         """Shuffled, cropped and augmented batches of one epoch.
 
-        The last batch is filled up from the start of the same order, so that all have one shape.
+        The last batch is filled up from the start of the same lanes, so that all have one shape.
 
         Args:
             number: Of the epoch, from 0.
             steps: How many batches; default `steps`.
         """
         seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
-        tf.random.set_seed(seed)  # the masks of tensorflow-io draw from TensorFlow's own generator
-        count = (steps or self.steps) * self.batch_size
-        pieces = self._shuffled(seed)
+        tf.random.set_seed(seed)  # tf.data's shuffle mixes it with its own
+        count = (steps or self.steps) * self.batch_size // self.share.hosts
 
         def crop(index: tf.Tensor, piece: dict[str, tf.Tensor]) -> Batch:
+            lanes = len(self._lanes)  # of this host; the place is that among the clips of all
+            index = index // lanes * self.batch_size + self._lanes.first + index % lanes
             last = tf.maximum(tf.shape(piece["features"])[0] - (self.clip_frames or 0), 0)
             where = tf.stack([tf.constant(seed, tf.int64), index])
             start = tf.random.stateless_uniform((), where, 0, last + 1, tf.int32)
@@ -97,26 +115,42 @@ class Stream:
 
         if self._hop:
             buffer = self.config.shuffle_buffer
-            clips = pieces.flat_map(every).shuffle(buffer, seed, reshuffle_each_iteration=False)
-            clips = clips.repeat().take(count)
+            clips = self._shuffled(seed).flat_map(every)
+            clips = clips.shuffle(buffer, seed, reshuffle_each_iteration=False).repeat()
+            clips = clips.shard(self.share.hosts, self.share.host).take(count)
         else:
-            clips = pieces.repeat().take(count).enumerate()
+            clips = self._laned(seed, count).enumerate()
             clips = clips.map(crop, tf.data.AUTOTUNE, deterministic=self.config.deterministic)
+        seed += self.share.host  # from here on each host draws for itself
+        tf.random.set_seed(seed)  # the masks of tensorflow-io draw from TensorFlow's own generator
         return self._augmented_batches(clips, seed).prefetch(PREFETCHED_BATCHES)
 
     def windows(self) -> tf.data.Dataset:
-        """Batches of all clips of the split side by side, in order: for validation."""
+        """Batches of all clips of the split side by side, in order: for validation.
+
+        On several hosts, of the pieces of this one: smaller batches, and not equally many.
+        """
 
         def cut(piece: dict[str, tf.Tensor]) -> tf.data.Dataset:
             starts = self._window_starts(tf.shape(piece["features"])[0])
             return tf.data.Dataset.from_tensor_slices(self._clips(piece, starts))
 
-        files = tf.data.Dataset.from_tensor_slices(self._files)
-        pieces = self._pieces(files) if self._cached is None else self._cached
-        count = sum(n * self._windows_in(frames) for frames, n in self.counts.lengths)
-        batches = self._batched(pieces.flat_map(cut))
-        known = tf.data.experimental.assert_cardinality(-(-count // self.batch_size))
+        batches = self._batched(self._own_pieces().flat_map(cut))
+        count = -(-self.own_windows() // len(self._lanes))
+        known = tf.data.experimental.assert_cardinality(count)
         return batches.apply(known).prefetch(PREFETCHED_BATCHES)
+
+    @property
+    def window_count(self) -> int:
+        """How many clips `windows` of all hosts have."""
+        return sum(n * self._windows_in(frames) for frames, n in self.counts.lengths)
+
+    def own_windows(self) -> int:
+        """How many clips `windows` has; on several hosts the shards are read to know."""
+        if self.share.hosts == 1:
+            return self.window_count
+        pieces = self._own_pieces()
+        return sum(self._windows_in(len(piece["features"])) for piece in pieces)
 
     def _window_starts(self, frames: tf.Tensor) -> tf.Tensor:
         """First frames of the clips that `windows` cuts out of a piece."""
@@ -126,18 +160,49 @@ class Stream:
         """How many these are."""
         return windows_in(frames, self.clip_frames)
 
-    def _shuffled(self, seed: int) -> tf.data.Dataset:
+    def _laned(self, seed: int, count: int) -> tf.data.Dataset:
+        """So many pieces of this host, one of each lane in turn, over and over."""
+        lanes = self._lanes
         if self._cached is not None:
-            # One place more than there are pieces: the cache is complete only once its end is seen.
-            return self._cached.shuffle(
-                self.counts.pieces + 1, seed, reshuffle_each_iteration=False
-            )
-        files = tf.data.Dataset.from_tensor_slices(self._files)
-        files = files.shuffle(len(self._files), seed, reshuffle_each_iteration=False)
-        buffer = self.config.shuffle_buffer
-        return self._pieces(files).shuffle(buffer, seed, reshuffle_each_iteration=False)
+            cached, begin = self._filled(), self._held[0]
+            return lanes.mixed(
+                lambda start, size: cached.skip(start - begin).take(size),
+                seed,
+                buffer=self.counts.pieces,
+                parallel=False,
+            ).take(count)
+        records = lanes.mixed(
+            lambda start, size: self._shelf.read(start, size, seed=seed, parallel=False),
+            seed,
+            buffer=max(2, self.config.shuffle_buffer // self.batch_size),
+            parallel=True,
+        )
+        return self._parsed(records.take(count))
 
-    def _pieces(self, files: tf.data.Dataset) -> tf.data.Dataset:
+    def _shuffled(self, seed: int) -> tf.data.Dataset:
+        """All pieces once."""
+        if self._cached is not None:
+            return self._filled().shuffle(self.counts.pieces, seed, reshuffle_each_iteration=False)
+        pieces = self._parsed(self._shelf.read(*self._held, seed=seed))
+        buffer = self.config.shuffle_buffer
+        return pieces.shuffle(buffer, seed, reshuffle_each_iteration=False)
+
+    def _filled(self) -> tf.data.Dataset:
+        """The cache, complete: what reads it only in part could not complete it."""
+        assert self._cached is not None
+        if not self._complete:
+            self._cached.reduce(np.int64(0), lambda count, _: count + 1)
+            self._complete = True
+        return self._cached
+
+    def _own_pieces(self) -> tf.data.Dataset:
+        """Pieces that no other host has, in order."""
+        start, size = self._lanes.stretch
+        if self._cached is not None:
+            return self._filled().skip(start - self._held[0]).take(size)
+        return self._parsed(self._shelf.read(start, size))
+
+    def _parsed(self, records: tf.data.Dataset) -> tf.data.Dataset:
         """Stored pieces with their targets."""
         outputs = self.task.outputs()
         rate = self.records.feature.frame_rate
@@ -158,14 +223,7 @@ class Stream:
                 piece[f"target/{name}"] = target
             return {k: v for k, v in piece.items() if k == "features" or k.startswith("target/")}
 
-        order = self.config.deterministic
-        read = files.interleave(
-            tf.data.TFRecordDataset,
-            cycle_length=INTERLEAVED_FILES,
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=order,
-        )
-        return read.map(parse, tf.data.AUTOTUNE, deterministic=order)
+        return records.map(parse, tf.data.AUTOTUNE, deterministic=self.config.deterministic)
 
     def _clips_in(self, frames: int) -> int:
         return -(-frames // self._hop) if self._hop else 1
@@ -246,11 +304,11 @@ class Stream:
 
     def _batched(self, clips: tf.data.Dataset) -> tf.data.Dataset:
         if self.clip_frames is not None:
-            return clips.batch(self.batch_size)
+            return clips.batch(len(self._lanes))
         x, y, weights = clips.element_spec
         zeros: Any = tf.nest.map_structure(lambda _: 0.0, (x, y, weights))
         zeros[0]["features"] = self.records.feature.silence
-        return clips.padded_batch(self.batch_size, padding_values=zeros)
+        return clips.padded_batch(len(self._lanes), padding_values=zeros)
 
 
 def clip_frames(task: Task, records: Records) -> int | None:

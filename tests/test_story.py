@@ -150,3 +150,16 @@ def test_a_run_on_other_data_is_refused(records: Records, tmp_path: Path) -> Non
     (copied / "manifest.json").write_text(json.dumps(manifest | {"source": "other"}))
     with pytest.raises(UsageError, match=r"where data\.manifest_sha256 = [0-9a-f]{64}\. Received"):
         Story.begin(tmp_path / "run", "zoo.gru", Config(), Records.open(copied), [])
+
+
+def test_a_host_that_does_not_write_still_refuses_another_run(
+    tmp_path: Path, records: Records
+) -> None:
+    reader = Story.begin(tmp_path / "run", "zoo.gru", Config(), records, [], writes=False)
+    assert not (tmp_path / "run").exists()
+    writer = Story.begin(tmp_path / "run", "zoo.gru", Config(), records, [])
+    assert reader.settings_hash == writer.settings_hash
+    other = Story.begin(tmp_path / "other", "zoo.lstm", Config(), records, [])
+    assert reader.settings_hash != other.settings_hash
+    with pytest.raises(UsageError, match="Expected to go on with the run"):
+        Story.begin(tmp_path / "run", "zoo.lstm", Config(), records, [], writes=False)

@@ -19,10 +19,11 @@ class RunLog:
 
     Args:
         path: The file; read if it is there.
+        writes: Whether it is written: of several hosts by one.
     """
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: Path, *, writes: bool = True):
+        self.path, self.writes = path, writes
         self.rows: list[dict[str, float]] = []
         if path.exists():
             with path.open(newline="", encoding="utf-8") as file:
@@ -45,6 +46,8 @@ class RunLog:
         return [row[name] for row in self.rows]
 
     def _write(self) -> None:
+        if not self.writes:
+            return
         temporary = self.path.with_suffix(".tmp")
         with temporary.open("w", newline="", encoding="utf-8") as file:
             if self.rows:
@@ -66,7 +69,7 @@ class RunKeeper(keras.callbacks.Callback):
     rows of the log beyond it are forgotten.
 
     Args:
-        log: Of the run.
+        log: Of the run; where it is not written, nothing else is.
         schedule: Sets the learning rate and ends the run.
         monitor: Name of the measure that the schedule follows.
         checkpoints: Folder of ``last.npz`` and ``best.npz``.
@@ -94,14 +97,18 @@ class RunKeeper(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Log, keep the weights, and stop where the schedule says so."""
-        rate = float(self.model.optimizer.learning_rate)
+        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         seconds = round(time.monotonic() - self._began, 2)
         row = {"epoch": epoch + 1, "learning_rate": rate, "seconds": seconds}
         self.log.append(row | {name: float(value) for name, value in logs.items()})
         verdict = self.schedule.after(self.log.column(self.monitor))
-        if verdict.best_epoch == epoch:
+        if self.log.writes:
+            self._keep(epoch, best=verdict.best_epoch == epoch)
+        self.model.stop_training = bool(verdict.stop)
+
+    def _keep(self, epoch: int, *, best: bool) -> None:
+        if best:
             save_state(self.model, self.checkpoints / "best.npz", epochs=epoch + 1)
         if epoch + 1 in self.kept:
             save_state(self.model, self.checkpoints / f"epoch-{epoch + 1}.npz", epochs=epoch + 1)
         save_state(self.model, self.checkpoints / "last.npz", epochs=epoch + 1)
-        self.model.stop_training = bool(verdict.stop)

@@ -135,3 +135,12 @@ def test_the_keeper_works_in_fit_with_a_scaled_loss(tmp_path: Path) -> None:
     assert list(log.rows[0]) == ["epoch", "learning_rate", "seconds", "loss", "val_loss"]
     assert log.column("learning_rate") == pytest.approx([0.1, 0.1, 0.1])
     assert load_state(model, tmp_path / "last.npz") == 3
+
+
+def test_a_host_that_does_not_write_keeps_the_log_in_mind(tmp_path: Path) -> None:
+    log = RunLog(tmp_path / "log.csv", writes=False)
+    log.append({"epoch": 1, "val_loss": 0.5})
+    log.append({"epoch": 2, "val_loss": 0.4})
+    log.keep(1)
+    assert log.column("val_loss") == [0.5]
+    assert not list(tmp_path.iterdir())
