@@ -149,7 +149,7 @@ WORKLOADS = {
         _chord_losses,
     ),
     "beats": Workload(
-        (1000, 86, 2),
+        (1001, 86, 2),
         16,
         {
             "beat": Output(1, "sigmoid", "frame"),
