@@ -84,7 +84,8 @@ def tune(
     module, task_type, usual = settings(model_name, fixed, task)
     records = records_for(data, root, task_type.feature, flags=data_options, quiet=quiet)
     here = Place.here()
-    runner = Runner(model_name, task, records.root, cores() // workers if workers > 1 else None)
+    threads = max(1, cores() // workers) if workers > 1 else None
+    runner = Runner(model_name, task, records.root, threads)
     folder = workdir / "trials"
     if here and not here.leads:
         follow(folder, runner)

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 FONT = 8
 SPREAD = 0.03  # of an axis' height, by which lines through the same value are kept apart
@@ -87,6 +88,7 @@ def draw_search(
     lower.scatter(trials, scores, c=scores, cmap=colours, norm=norm, zorder=3)
     lower.step(trials, accumulate(scores), where="post", color="0.4", label="best so far")
     lower.set(xlabel="finished trials", ylabel=measure)
+    lower.xaxis.set_major_locator(MaxNLocator(integer=True))
     lower.grid(alpha=0.3)
     lower.legend(fontsize=FONT)
     figure.savefig(path, dpi=120)

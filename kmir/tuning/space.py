@@ -70,8 +70,9 @@ class Space:
         return {hp.name: hp for hp in self.hyperparameters.space if len(set(hp.values)) > 1}
 
     def shown(self, values: Values) -> dict[str, Any]:
-        """Of the values of a trial those that are searched, by name."""
-        return {name: values[name] for name in self.searched if name in values}
+        """Of the values of a trial those that are searched, by name, as they are used."""
+        tidy = self._tidy(values)
+        return {name: tidy[name] for name in self.searched if name in tidy}
 
     def flags(self, values: Values) -> dict[str, str]:
         """Settings of a trial: ``{"model.units": "64,64", "train.learning_rate": "0.0021"}``.
@@ -79,14 +80,27 @@ class Space:
         Those that are as usual are left out.
         """
         hp = keras_tuner.HyperParameters()
-        hp.values = dict(values)
+        hp.values = values = self._tidy(values)
         model = changes(self.module.search_space(hp), self.module.Config())
         flags = {f"model.{name}": text for name, text in model.items()}
         for name in filter(_is_setting, values):
             part, _, field = name.partition(".")
             if values[name] != getattr(getattr(self.usual, part), field):
-                flags[name] = _text(values[name], self.searched[name])
+                flags[name] = text_of(values[name])
         return self._as_much_music(flags) | dict(self.fixed)
+
+    def _tidy(self, values: Values) -> dict[str, Any]:
+        """Values with three digits of what is drawn from an interval, which say enough.
+
+        Of others twelve: beyond these is what adding up steps has left, as in 0.30000000000000004.
+        """
+        drawn = {hp.name for hp in self.hyperparameters.space if getattr(hp, "step", 0) is None}
+        return {
+            name: float(f"{value:.{3 if name in drawn else 12}g}")
+            if isinstance(value, float)
+            else value
+            for name, value in values.items()
+        }
 
     def _as_much_music(self, flags: dict[str, str]) -> dict[str, str]:
         """Let an epoch hear as much, however large its batches and however long its clips.
@@ -171,9 +185,3 @@ def _fields_that_follow(
 
 def _is_setting(name: str) -> bool:
     return name.startswith(("train.", "pipeline."))
-
-
-def _text(value: Any, hp: Any) -> str:
-    """Of a setting; three digits say enough of what is drawn from an interval."""
-    drawn = isinstance(value, float) and getattr(hp, "step", 0) is None
-    return f"{value:.3g}" if drawn else text_of(value)

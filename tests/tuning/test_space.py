@@ -20,6 +20,7 @@ from kmir.run import settings
 from kmir.tuning.space import Space
 from pipelines.base import task_class
 
+approx = partial(pytest.approx, rel=5e-3)
 SAMPLES = 6  # of each model's space
 FRAMES = 600
 
@@ -74,9 +75,12 @@ def test_every_sample_of_every_model_is_a_run(records: Mapping[str, Records], na
         values = sample(made, seed)
         *_, config = settings(name, made.flags(values))
         hp = keras_tuner.HyperParameters()
-        hp.values = dict(values)
+        hp.values = values | made.shown(values)
         assert config.model == module.search_space(hp)
-        assert config.train.learning_rate == pytest.approx(values["train.learning_rate"], rel=5e-3)
+        for hp_name, value in made.shown(values).items():
+            drawn = values[hp_name]
+            assert value == (drawn if isinstance(drawn, str) else approx(drawn))
+        assert config.train.learning_rate == made.shown(values)["train.learning_rate"]
         assert config.train.batch_size == values["train.batch_size"]
     assert module.build_model(config.model, (None, *shape), outputs).count_params() > 0
     assert module.search_space(keras_tuner.HyperParameters()) == module.Config()
@@ -131,3 +135,13 @@ def test_clips_are_no_longer_than_tracks(records: Mapping[str, Records]) -> None
     chords = space(records, "gru").searched["pipeline.clip_seconds"].values
     assert list(chords) == [5.94, 11.88, 23.76]
     assert list(space(records, "beat_gru").searched["pipeline.clip_seconds"].values) == [10.0, 20.0]
+
+
+def test_numbers_have_as_many_digits_as_they_need(records: Mapping[str, Records]) -> None:
+    made = space(records, "gru")
+    usual = {hp.name: hp.default for hp in made.hyperparameters.space}
+    values = usual | {"dropout": 0.1 + 0.2, "train.learning_rate": 0.0021652122785234323}
+    flags = {"model.dropout": "0.3", "train.learning_rate": "0.00217"}
+    assert made.flags(values) == {"train.learning_rate": "0.00217"}  # 0.3 is as usual
+    assert made.flags(values | {"dropout": 0.1 * 4}) == flags | {"model.dropout": "0.4"}
+    assert made.shown(values)["train.learning_rate"] == 0.00217
