@@ -238,24 +238,37 @@ def test_mixed_precision_gives_nearly_the_same(name: str, policy: str, tolerance
 
 @cache
 def learned(name: str, policy: str) -> list[float]:
-    """Losses of some steps on one batch, without dropout, whose masks differ with the format."""
+    """Losses of some steps on one batch, without dropout, whose masks differ with the format.
+
+    A step whose gradients overflow in float16 halves the scale of the loss and does not count.
+    """
     model = compiled(name, policy)
     for layer in model.layers:
         if isinstance(layer, keras.layers.Dropout):
             layer.rate = 0
     y = targets(outputs_of(find("model", name)))
     y = y if len(y) > 1 else next(iter(y.values()))
-    return [float(np.ravel(model.train_on_batch(batch(model), y))[0]) for _ in range(4)]
+    losses: list[float] = []
+    for _ in range(12):
+        loss = model.train_on_batch(batch(model), y)
+        if len(losses) < int(model.optimizer.iterations) <= 4:
+            losses.append(float(np.ravel(loss)[0]))
+    assert len(losses) == 4
+    return losses
 
 
 @every_model
 @pytest.mark.parametrize(
-    ("policy", "tolerance"), [("mixed_bfloat16", 0.02), ("mixed_float16", 0.005)]
+    ("policy", "tolerance"), [("mixed_bfloat16", 0.005), ("mixed_float16", 0.0005)]
 )
 def test_mixed_precision_learns_nearly_the_same(name: str, policy: str, tolerance: float) -> None:
+    """One loss with the same weights; Adam's first steps then magnify what is rounded in small
+    gradients, as they go as far for a small one as for a large one.
+    """
     exact, near = learned(name, "float32"), learned(name, policy)
     assert near[-1] < near[0]
-    np.testing.assert_allclose(near, exact, rtol=tolerance)
+    np.testing.assert_allclose(near[0], exact[0], rtol=tolerance)
+    np.testing.assert_allclose(near, exact, rtol=0.02)
 
 
 @every_model
