@@ -218,6 +218,12 @@ def prepare(
             "Expected a clip length where there are several hosts, whose batches must be equally "
             "long. Received: clip_seconds = None. Add --config.pipeline.clip_seconds=10"
         )
+    if distribution.mirrored and config.train.steps_per_execution > 1:
+        raise UsageError(
+            "Expected steps_per_execution of 1 where TensorFlow has several devices. Received: "
+            f"{config.train.steps_per_execution}. Leave it out, or take another backend: "
+            "KERAS_BACKEND=jax"
+        )
     if frames is None and "mask" not in names:
         raise UsageError(
             f"Expected a clip length for {model_name}, which can't tell padding from music. "

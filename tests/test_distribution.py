@@ -244,7 +244,18 @@ def test_whole_tracks_need_one_host(tiny_records: Path, tmp_path: Path) -> None:
         )
 
 
-def test_several_hosts_want_records(capsys: pytest.CaptureFixture[str]) -> None:
+def test_replicas_of_tensorflow_take_steps_one_by_one(tiny_records: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"steps_per_execution of 1 where .* Received: 2\."):
+        train.train(
+            "zoo.dense_baseline",
+            data=str(tiny_records),
+            workdir=tmp_path / "run",
+            flags={"train.steps_per_execution": "2"},
+            distribution=Distribution(devices=2, backend=tf.distribute.get_strategy()),
+        )
+
+
+def test_several_hosts_want_records() -> None:
     with pytest.raises(UsageError, match=r"a records folder .* several hosts.*'synthetic'"):
         train.train("zoo.gru", workdir=Path("runs/none"), distribution=Distribution(hosts=2))
 

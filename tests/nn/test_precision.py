@@ -82,7 +82,7 @@ def test_a_gpu_without_compute_capability_takes_float16(
 def test_a_gpu_is_one_that_the_backend_lists(
     monkeypatch: pytest.MonkeyPatch, devices: list[str], expected: bool
 ) -> None:
-    monkeypatch.setattr(keras.distribution, "list_devices", lambda kind: devices)
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda *kind: devices)
     assert device.has_gpu() is expected
 
 
