@@ -26,7 +26,7 @@ ROOMS = {
 # Modules of a room that are its furniture, not something to ask for by name.
 FURNITURE: dict[str, set[str]] = {
     "model": {"studies"},
-    "task": {"base", "augment", "stream", "tempo"},
+    "task": {"base", "augment", "lanes", "stream", "tempo"},
     "data set": {"track", "recordings", "table", "groove_table", "named", "remote"},
     "feature": {"base", "audio", "decoding", "framing", "live", "note_activation"},
     "study": set(),

@@ -25,7 +25,7 @@ from kmir.errors import RecordError, UsageError
 from kmir.features.log_mel import LogMel
 from kmir.nn import Output
 from kmir.presets import inference
-from kmir.records import write
+from kmir.records import shards, write
 from kmir.records.read import Records
 from kmir.records.spec import Manifest, Spec
 from kmir.scoring import Score
@@ -113,7 +113,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Records:
         for number in range(len(LENGTHS))
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(write, "PIECE_BYTES", PIECE_FRAMES * 3 * 4)
+        patch.setattr(shards, "PIECE_BYTES", PIECE_FRAMES * 3 * 4)
         write.write_records(out, tracks, FEATURE, dataset="toy", dtype="float32", quiet=True)
     return Records.open(out)
 
