@@ -100,8 +100,8 @@ class Distribution:
         """Refuse to go on where hosts differ in something that they must have in common.
 
         Args:
-            what: For the message, with its remedy.
-            value: Within 32 bits.
+            what: For the message.
+            value: What they must have in common, or a hash of it, within 31 bits.
 
         Raises:
             RunError: On every host.

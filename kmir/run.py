@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,6 +19,7 @@ from kmir.config import override
 from kmir.distribution import ALONE, Distribution
 from kmir.errors import UsageError, nearest
 from kmir.extract import records_for
+from kmir.integrity import sha256
 from kmir.lookup import find, known
 from kmir.nn.device import compile_with_xla
 from kmir.nn.optimizer import ReplicatedAdam
@@ -187,6 +189,9 @@ def prepare(
     records = records_for(data, root, task_type.feature, flags=data_options, quiet=quiet)
     task = task_type(config.pipeline, task_type.labels_of(records.spec, config.pipeline))
     config = replace(config, train=_with_keras_names(config.train, task))
+    same = f"{model_name} {config} {sha256(records.root / 'manifest.json')}".encode()
+    # Before the model is built: JAX wants all hosts to begin with the same weights.
+    distribution.check_equal("the same settings and records", zlib.crc32(same) >> 1)
     sizes = {"batch_size": config.train.batch_size, "seed": config.train.seed}
     share = Share(distribution.host, distribution.hosts)
     training = Stream(records, task, "train", **sizes, share=share)

@@ -7,7 +7,6 @@ import datetime
 import json
 import shlex
 import time
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,21 +26,12 @@ PACKAGES = ("kmir", "keras", "tensorflow", "numpy", "librosa", "soxr", "soundfil
 
 @dataclass(frozen=True)
 class Story:
-    """``config.json`` and ``run.json`` of a run folder.
-
-    Args:
-        folder: The run folder.
-        command: What was run.
-        facts: Of ``run.json``.
-        began: Seconds of a monotonic clock.
-        settings_hash: Of what stands in ``config.json``, within 31 bits.
-    """
+    """``config.json`` and ``run.json`` of a run folder."""
 
     folder: Path
     command: str
     facts: dict[str, Any]
     began: float
-    settings_hash: int = 0
 
     @classmethod
     def begin(
@@ -88,8 +78,7 @@ class Story:
         facts |= {name: before[name] for name in ("started", "wall_seconds") if name in before}
         if writes:
             write_json(path, facts)
-        plain = json.dumps(settings, sort_keys=True).encode()
-        return cls(folder, command, facts, time.monotonic(), zlib.crc32(plain) >> 1)
+        return cls(folder, command, facts, time.monotonic())
 
     def end(self, scores: Sequence[Score]) -> None:
         """Add the wall time in seconds, of all the processes that ended well, and the scores."""

@@ -82,7 +82,6 @@ def train(
     story = Story.begin(
         workdir, run.module.__name__, config, records, argv, writes=distribution.first
     )
-    distribution.check_equal("the same settings and records, by their hash", story.settings_hash)
     fit(run, workdir, title=f"{model_name}, {records.spec.dataset}", quiet=quiet)
     weights = model.get_weights()
     distribution.end()

@@ -155,11 +155,8 @@ def test_a_run_on_other_data_is_refused(records: Records, tmp_path: Path) -> Non
 def test_a_host_that_does_not_write_still_refuses_another_run(
     tmp_path: Path, records: Records
 ) -> None:
-    reader = Story.begin(tmp_path / "run", "zoo.gru", Config(), records, [], writes=False)
+    Story.begin(tmp_path / "run", "zoo.gru", Config(), records, [], writes=False)
     assert not (tmp_path / "run").exists()
-    writer = Story.begin(tmp_path / "run", "zoo.gru", Config(), records, [])
-    assert reader.settings_hash == writer.settings_hash
-    other = Story.begin(tmp_path / "other", "zoo.lstm", Config(), records, [])
-    assert reader.settings_hash != other.settings_hash
+    Story.begin(tmp_path / "run", "zoo.gru", Config(), records, [])
     with pytest.raises(UsageError, match="Expected to go on with the run"):
         Story.begin(tmp_path / "run", "zoo.lstm", Config(), records, [], writes=False)
