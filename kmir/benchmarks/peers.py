@@ -90,7 +90,7 @@ class BiLSTM(nn.Module):
         return self.head(self.dropout(states))
 
 
-MODELS = {"zoo.crnn_tagger": CRNN, "zoo.bilstm": BiLSTM}
+MODELS: dict[str, Any] = {"zoo.crnn_tagger": CRNN, "zoo.bilstm": BiLSTM}
 
 
 class TorchSteps:
