@@ -27,7 +27,7 @@ ROOMS = {
 FURNITURE: dict[str, set[str]] = {
     "model": {"studies"},
     "task": {"base", "augment", "lanes", "stream", "tempo"},
-    "data set": {"track", "recordings", "table", "groove_table", "named", "remote"},
+    "data set": {"track", "recordings", "table", "groove_table", "named", "on_beats", "remote"},
     "feature": {"base", "audio", "decoding", "framing", "live", "note_activation"},
     "study": set(),
 }

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from kmir.annotations import Annotations
-from kmir.errors import DatasetError
+from kmir.errors import AudioError, DatasetError
+from kmir.features.base import Feature
+from kmir.integrity import sketch
 
 SPLITS = ("train", "validation", "test")
 
@@ -60,3 +64,49 @@ class Track:
             )
         if not self.group:
             object.__setattr__(self, "group", self.id)
+
+    @property
+    def sound(self) -> str | None:
+        """Hash of what is heard; None where that isn't known, as of features that are ready."""
+        if self.render is not None:
+            return self.render.fingerprint
+        if self.audio is not None:
+            return sketch(self.audio) if self.audio.is_file() else None
+        return getattr(self.features, "fingerprint", None)
+
+    def frames(self, feature: Feature, dtype: DTypeLike = np.float32) -> np.ndarray:
+        """A feature of the track, from its audio, or from the audio that is made for it, or ready.
+
+        Args:
+            feature: What is wanted.
+            dtype: Of the result.
+
+        Returns:
+            ``(frames, *feature.shape)``, all of them numbers.
+
+        Raises:
+            AudioError: If the audio can't be read, or what there is has another shape or is not
+                finite.
+        """
+        if self.audio is not None:
+            found = feature.from_file(self.audio, dtype)
+        elif self.render is not None:
+            with tempfile.TemporaryDirectory(prefix="kmir-") as folder:
+                audio = Path(folder, "audio.wav")
+                self.render(audio)
+                try:
+                    found = feature.from_file(audio, dtype)
+                except AudioError as error:  # of a file that will be gone, with a chance name
+                    raise AudioError(str(error).replace(str(audio), self.id)) from None
+        else:
+            assert self.features is not None  # the one of the three that is left
+            with np.errstate(over="ignore"):  # told below
+                found = np.asarray(self.features()).astype(dtype)
+        if found.shape[1:] != feature.shape or not len(found):
+            shape = ", ".join(map(str, ("frames", *feature.shape)))
+            raise AudioError(
+                f"Expected features as ({shape}). Received: shape {found.shape} in {self.id}."
+            )
+        if not np.isfinite(found).all():
+            raise AudioError(f"Expected finite features. Received: NaN or overflow in {self.id}.")
+        return found

@@ -1,4 +1,4 @@
-"""Features on a beat clock: frame t is beat t, the mean of the frames from it to the next beat.
+"""Features on a beat clock: frame t is beat t, the means of the frames from it to the next beat.
 
 What is harmony changes on beats, so chords are often read from one mean a beat (J. P. Bello,
 J. Pickens, "A robust mid-level representation for harmonic content in music signals", ISMIR 2005).
@@ -19,23 +19,56 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from kmir.errors import AnnotationError, UsageError
-from kmir.features.base import Feature, feature_from_config
+from kmir.errors import AnnotationError, UsageError, check_values
+from kmir.features.base import Feature, feature_from_config, settle
 from kmir.features.nnls_chroma import NNLSChroma
 
 
 @dataclass(frozen=True)
 class BeatSynchronous(Feature):
-    """A feature of which records hold a mean for each beat: one frame a "second", which is a beat.
+    """A feature of which records hold means for each beat: one frame a "second", which is a beat.
 
-    Its frames are made by `beat_means`, since audio alone doesn't tell where its beats are.
+    Its frames are made by `between`, since audio alone doesn't tell where its beats are.
 
     Args:
-        source: `config` of the feature that is averaged.
+        source: `config` of the feature that is averaged, whose frames are ``(bins,)``.
+        subdivisions: Means of each beat, side by side: where in a beat something happens.
     """
 
     name = "beat_synchronous"
     source: dict[str, Any] = field(default_factory=lambda: NNLSChroma().config)
+    subdivisions: int = 1
+
+    def __post_init__(self) -> None:
+        settle(self)
+        flat = len(self.averaged.shape) == 1
+        rules = (
+            ("source", flat, "with frames of shape (bins,)"),
+            ("subdivisions", self.subdivisions >= 1, "from 1"),
+        )
+        check_values(vars(self), rules)
+
+    def between(self, frames: np.ndarray, beats: np.ndarray, frame_rate: float) -> np.ndarray:
+        """The feature from frames of its source, and beats.
+
+        Args:
+            frames: ``(frames, bins)``.
+            beats: ``(beats,)`` seconds, ascending, one or more.
+            frame_rate: Of the frames; the source's own, or another to which they were brought.
+
+        Returns:
+            ``(beats, subdivisions * bins)`` float32.
+
+        Raises:
+            AnnotationError: If there is no beat.
+        """
+        if not len(beats):
+            raise _no_beat()
+        length = beats[-1] - beats[-2] if len(beats) > 1 else 0.0
+        edges = np.append(beats, beats[-1] + length)  # the last one lasts as long as that before
+        places = np.arange(len(beats) * self.subdivisions) / self.subdivisions
+        means = beat_means(frames, np.interp(places, np.arange(len(edges)), edges), frame_rate)
+        return means.reshape(len(beats), -1)
 
     @cached_property
     def averaged(self) -> Feature:
@@ -64,8 +97,8 @@ class BeatSynchronous(Feature):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the source."""
-        return self.averaged.shape
+        """``(subdivisions * bins,)``."""
+        return (self.subdivisions * self.averaged.shape[0],)
 
     @property
     def silence(self) -> float:
@@ -84,8 +117,8 @@ class BeatSynchronous(Feature):
             UsageError: Always.
         """
         raise UsageError(
-            "Expected features and beats, for kmir.features.beat_synchronous.beat_means. "
-            f"Received: audio alone. Extract '{self.averaged.name}' instead."
+            f"Expected beats beside the audio, for {self.name}. Received: audio alone. Take "
+            f"tracks with beats, or '{self.averaged.name}'."
         )
 
 
@@ -157,7 +190,7 @@ def to_frames(values: np.ndarray, beats: np.ndarray, frames: int, frame_rate: fl
 def _spans(beats: np.ndarray, frames: int, frame_rate: float) -> list[tuple[int, int]]:
     """First frame of each beat, and the first after it; every beat has one frame at least."""
     if not len(beats):
-        raise AnnotationError("Expected at least one beat. Received: none.")
+        raise _no_beat()
     times = np.arange(frames) / frame_rate
     end = 2 * beats[-1] - beats[-2] if len(beats) > 1 else np.inf
     edges = np.searchsorted(times, np.append(beats, end), side="left")
@@ -166,3 +199,7 @@ def _spans(beats: np.ndarray, frames: int, frame_rate: float) -> list[tuple[int,
         (int(start), int(stop)) if start < stop else (int(near), int(near) + 1)
         for start, stop, near in zip(edges, edges[1:], nearest, strict=False)
     ]
+
+
+def _no_beat() -> AnnotationError:
+    return AnnotationError("Expected at least one beat. Received: none.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -20,7 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from kmir.datasets import Track
-from kmir.errors import AudioError, KmirError, RecordError
+from kmir.errors import KmirError, RecordError
 from kmir.features.base import Feature
 
 STAGING = ".staging"  # name of the folder
@@ -100,27 +99,7 @@ class Staging:
             AudioError: If the audio can't be read, or its features are of another shape or not
                 finite.
         """
-        if track.audio is not None:
-            stored = self.feature.from_file(track.audio, self.dtype)
-        elif track.render is not None:
-            with tempfile.TemporaryDirectory(prefix="kmir-") as folder:
-                audio = Path(folder, "audio.wav")
-                track.render(audio)
-                try:
-                    stored = self.feature.from_file(audio, self.dtype)
-                except AudioError as error:  # of a file that will be gone, with a chance name
-                    raise AudioError(str(error).replace(str(audio), track.id)) from None
-        else:
-            assert track.features is not None  # Track guarantees one of the three
-            with np.errstate(over="ignore"):  # told below
-                stored = np.asarray(track.features()).astype(self.dtype)
-        if stored.shape[1:] != self.feature.shape or not len(stored):
-            shape = ", ".join(map(str, ("frames", *self.feature.shape)))
-            raise AudioError(
-                f"Expected features as ({shape}). Received: shape {stored.shape} in {track.id}."
-            )
-        if not np.isfinite(stored).all():
-            raise AudioError(f"Expected finite features. Received: NaN or overflow in {track.id}.")
+        stored = track.frames(self.feature, self.dtype)
         temporary = self.path(track).with_suffix(f".{os.getpid()}.tmp")
         with temporary.open("wb") as file:
             np.save(file, stored)

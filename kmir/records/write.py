@@ -22,7 +22,7 @@ import numpy as np
 from kmir.datasets import SPLITS, Track
 from kmir.errors import DatasetError, RecordError
 from kmir.features.base import Feature
-from kmir.integrity import sha256, sketch, write_json
+from kmir.integrity import sha256, write_json
 from kmir.records.shards import Written, deal_shards, is_shard, joined, tags_of, write_shard
 from kmir.records.spec import Manifest, Spec, read_manifest
 from kmir.records.splits import assign_splits
@@ -116,10 +116,8 @@ def _source(spec: Spec, tracks: Sequence[Track], splits: dict[str, str]) -> str:
     """Hash of all that decides what the shards will hold."""
     digest = hashlib.sha256(json.dumps(dataclasses.asdict(spec), sort_keys=True).encode())
     for track in tracks:
-        audio = sketch(track.audio) if track.audio and track.audio.is_file() else None
-        if track.render is not None:
-            audio = track.render.fingerprint
-        line = [track.id, track.group, splits[track.id], track.annotations.to_json(), audio]
+        annotations = track.annotations.to_json()
+        line = [track.id, track.group, splits[track.id], annotations, track.sound]
         digest.update(json.dumps(line).encode())
     return digest.hexdigest()
 
