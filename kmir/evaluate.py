@@ -7,6 +7,7 @@ import csv
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from kmir.annotations import Annotations
 from kmir.config import override, split_flags
 from kmir.errors import RecordError, UsageError, nearest
 from kmir.extract import records_for
-from kmir.presets import Preset, from_preset
+from kmir.presets import Preset, from_preset, with_companion
 from kmir.records.read import Records
 from kmir.scoring import Score
 
@@ -42,7 +43,7 @@ def evaluate(
     Raises:
         RecordError: If the records are of another feature or lack the split.
     """
-    check_feature(preset, records)
+    preset = fitting(preset, records)
     check_labels(preset, records)
     names = records.manifest.splits if split == "all" else [records.checked(split)]
     total = sum(records.manifest.splits[name].tracks for name in names)
@@ -70,7 +71,8 @@ def evaluate(
     rows.append({"track": "mean"} | {score.name: score.value for score in scores})
     _write(out, rows)
     _write(out.with_name(f"{out.stem}_per_label.csv"), per_label)
-    preset.task.draw(out, references, estimates, drawn[0], preset.feature)
+    shown, *_ = preset.front_end.parts(drawn[0])
+    preset.task.draw(out, references, estimates, shown, preset.feature)
     return list(scores)
 
 
@@ -98,15 +100,19 @@ def redecoded(task: Any, settings: Mapping[str, str]) -> Any:
     return override(task.config, settings, "task")
 
 
-def check_feature(preset: Preset, records: Records) -> None:
-    """Check that records hold what a preset reads.
+def fitting(preset: Preset, records: Records) -> Preset:
+    """The preset as records can be read: without its companion, where they hold nothing for it.
 
     Raises:
-        RecordError: If not; the differing fields are named.
+        RecordError: If records don't hold what the preset reads; the differing fields are named.
     """
-    if preset.feature.fingerprint == records.feature.fingerprint:
-        return
+    if preset.front_end.fingerprint == records.feature.fingerprint:
+        return preset
     wanted, found = preset.feature.config, records.feature.config
+    if preset.companion and wanted == found:
+        alone = f"{preset.name} goes without {preset.companion.name}"
+        print(f"records of {preset.feature.name} alone: {alone}", file=sys.stderr)
+        return replace(preset, companion=None)
     different = [key for key in wanted | found if wanted.get(key) != found.get(key)]
     wants = ", ".join(f"{key}={wanted.get(key)}" for key in different)
     has = ", ".join(f"{key}={found.get(key)}" for key in different)
@@ -171,7 +177,8 @@ def main(argv: list[str]) -> int:
     args = parser.parse_args(argv)
     preset = from_preset(args.preset)
     preset.task.config = redecoded(preset.task, settings)
-    records = records_for(args.data, args.root, preset.feature, flags=flags, quiet=args.quiet)
+    preset = with_companion(preset)
+    records = records_for(args.data, args.root, preset.front_end, flags=flags, quiet=args.quiet)
     folder = Path(args.preset)
     name = "scores.csv" if args.split == "test" else f"scores-{args.split}.csv"
     out = args.out or (folder if folder.is_dir() else Path()) / name

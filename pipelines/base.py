@@ -164,6 +164,30 @@ class Task(abc.ABC):
             times: ``(frames,)`` seconds.
         """
 
+    @property
+    def companion(self) -> str:
+        """Preset that goes on where `decode` ends, by its name; empty where there is none."""
+        return ""
+
+    def conclude(
+        self,
+        found: Annotations,
+        activations: Mapping[str, np.ndarray],
+        times: np.ndarray,
+        heard: Mapping[str, np.ndarray],
+    ) -> Annotations:
+        """What `decode` found, and what the companion heard between the beats of that.
+
+        Args:
+            found: By `decode`, from the same activations and times.
+            activations: As for `decode`.
+            times: As for `decode`.
+            heard: ``(beats, size)`` by name: outputs of the companion's model; empty where there is
+                no companion, or nothing for it to hear.
+        """
+        del activations, times, heard
+        return found
+
     @abc.abstractmethod
     def losses(self, manifest: Manifest) -> dict[str, keras.losses.Loss]:
         """A loss for each output; the manifest tells how rare each label is."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -25,7 +25,12 @@ import numpy as np
 
 from kmir.annotations import Annotations, Beats
 from kmir.annotations.beats_file import tempo_of
-from kmir.decoders import beats_from_activations, downbeats_from_activations, peaks
+from kmir.decoders import (
+    bars_from_downbeats,
+    beats_from_activations,
+    downbeats_from_activations,
+    peaks,
+)
 from kmir.errors import RecordError, check_values
 from kmir.features.base import Feature
 from kmir.features.log_frequency import LogFrequency
@@ -43,6 +48,7 @@ RANGES = (0.0, 80.0, 110.0, 140.0, math.inf)  # bpm: tempi that scores are told 
 # The network is to see a tempo of 200 bpm in steps of 3 %, finer than frames of 20 ms.
 DECODED_RATE = 100.0
 TOP_BPM = 1000.0  # beats of six such frames; more is a slip
+CERTAIN = 1e-4  # no downbeat is surer than this
 NEAR = 0.07  # seconds: the window within which a beat counts as found
 
 
@@ -62,13 +68,16 @@ class BeatsConfig(PipelineConfig):
         downbeat_weight: Likewise, for downbeats.
         tempo_spread: Standard deviation of the tempo's target, in classes of 3 %.
         decoder: ``"dbn"`` finds beats and bars together, ``"dbn_beats"`` beats, with no bars,
-            ``"peaks"`` both by their peaks alone.
-        beats_per_bar: Metres that ``"dbn"`` may choose from.
+            ``"dbn_bars"`` beats, and then bars, of which it asks the preset `bars` too, ``"peaks"``
+            both by their peaks alone.
+        bars: Preset that hears in the harmony between beats where bars begin (``"dbn_bars"``).
+        harmony: What it counts beside the model's own downbeats, from 0 to 1, where the model isn't
+            asked (``"dbn_bars"``).
+        beats_per_bar: Metres that ``"dbn"`` and ``"dbn_bars"`` may choose from.
         min_bpm: Slowest tempo of the network.
         max_bpm: Fastest tempo.
-        transition_lambda: How steady the tempo is (``"dbn"``, ``"dbn_beats"``).
-        threshold: Activation below which there is no music at both ends (``"dbn"``,
-            ``"dbn_beats"``).
+        transition_lambda: How steady the tempo is (all but ``"peaks"``).
+        threshold: Activation below which there is no music at both ends (all but ``"peaks"``).
         peak_threshold: Activation below which there is no peak (``"peaks"``).
     """
 
@@ -83,7 +92,9 @@ class BeatsConfig(PipelineConfig):
     positive_weight: float = 5.0
     downbeat_weight: float = 15.0
     tempo_spread: float = 1.5
-    decoder: Literal["dbn", "dbn_beats", "peaks"] = "dbn"
+    decoder: Literal["dbn", "dbn_beats", "dbn_bars", "peaks"] = "dbn"
+    bars: str = "bar_gru_billboard"
+    harmony: float = 0.75
     beats_per_bar: tuple[int, ...] = (3, 4)
     min_bpm: float = SLOWEST
     max_bpm: float = FASTEST
@@ -100,6 +111,7 @@ class BeatsConfig(PipelineConfig):
             ("positive_weight", 0 < self.positive_weight < math.inf, positive),
             ("downbeat_weight", 0 < self.downbeat_weight < math.inf, positive),
             ("tempo_spread", 0 < self.tempo_spread < math.inf, positive),
+            ("harmony", 0 <= self.harmony <= 1, "from 0 to 1"),
             ("beats_per_bar", min(self.beats_per_bar, default=0) >= 1, "with one metre or more"),
             ("max_bpm", 0 < self.max_bpm <= TOP_BPM, f"above 0, to {TOP_BPM:g}"),
             ("min_bpm", 0 < self.min_bpm < self.max_bpm, slower),
@@ -120,6 +132,8 @@ class BeatTracking(Task):
     margin_seconds = 5.0
     decoding = (
         "decoder",
+        "bars",
+        "harmony",
         "beats_per_bar",
         "min_bpm",
         "max_bpm",
@@ -211,18 +225,48 @@ class BeatTracking(Task):
         fine = np.arange((len(times) - 1) * step + 1) / step
         beat, downbeat = (np.interp(fine, np.arange(len(times)), x) for x in (beat, downbeat))
         network: Callable[..., np.ndarray] = partial(
-            beats_from_activations if c.decoder == "dbn_beats" else downbeats_from_activations,
+            downbeats_from_activations if c.decoder == "dbn" else beats_from_activations,
             frame_rate=rate * step,
             min_bpm=c.min_bpm,
             max_bpm=c.max_bpm,
             transition_lambda=c.transition_lambda,
             threshold=c.threshold,
         )
-        if c.decoder == "dbn_beats":
+        if c.decoder != "dbn":
             return Beats(times[0] + network(beat))
         both = np.stack([np.maximum(beat - downbeat, 0.0), np.minimum(downbeat, beat)], axis=1)
         found = network(both, beats_per_bar=c.beats_per_bar)
         return Beats(times[0] + found[:, 0], found[:, 1].astype(int))
+
+    @property
+    def companion(self) -> str:
+        """The preset for bars, if the decoder asks it."""
+        return self.config.bars if self.config.decoder == "dbn_bars" else ""
+
+    def conclude(
+        self,
+        found: Annotations,
+        activations: Mapping[str, np.ndarray],
+        times: np.ndarray,
+        heard: Mapping[str, np.ndarray],
+    ) -> Annotations:
+        """Beats with the positions that fit the model's downbeats and the harmony best.
+
+        Of the two, log-odds are averaged: who is sure decides. Without harmony the model decides.
+        """
+        beats = found.beats
+        if self.config.decoder != "dbn_bars" or beats is None or not len(beats.times):
+            return found
+        rate = 1 / (times[1] - times[0])
+        near = max(1, round(NEAR * rate))
+        around = np.rint((beats.times - times[0]) * rate).astype(int)[:, np.newaxis]
+        frames = (around + np.arange(-near, near + 1)).clip(0, len(times) - 1)
+        odds = _log_odds(activations["downbeat"][frames, 0].max(axis=1))
+        if "downbeat" in heard:
+            share = self.config.harmony
+            odds = share * _log_odds(heard["downbeat"][:, 0]) + (1 - share) * odds
+        positions = bars_from_downbeats(1 / (1 + np.exp(-odds)), self.config.beats_per_bar)
+        return replace(found, beats=Beats(beats.times, positions))
 
     # === Training and scores ===
 
@@ -293,6 +337,12 @@ def _without_position(beats: Beats, times: np.ndarray) -> np.ndarray:
         return np.ones(len(times), bool)
     halfway = (beats.times[1:] + beats.times[:-1]) / 2
     return np.asarray(beats.positions[np.searchsorted(halfway, times)] == 0)
+
+
+def _log_odds(probabilities: np.ndarray) -> np.ndarray:
+    """Of probabilities that are certain to `CERTAIN` at most."""
+    p = np.asarray(probabilities, np.float64).clip(CERTAIN, 1 - CERTAIN)
+    return np.asarray(np.log(p) - np.log1p(-p))
 
 
 def _positions(beats: np.ndarray, downbeats: np.ndarray) -> np.ndarray:

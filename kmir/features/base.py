@@ -143,6 +143,14 @@ class Feature(abc.ABC):
             "take log_frequency, or read the whole recording."
         )
 
+    def parts(self, frames: np.ndarray) -> list[np.ndarray]:
+        """The features that this one consists of: itself, unless it is of several side by side.
+
+        Args:
+            frames: ``(frames, *shape)``.
+        """
+        return [frames]
+
     def frames(self, seconds: float) -> int:
         """Number of frames that cover a duration: 29.12 s at 12 kHz, hop 256 → 1366."""
         samples = round(seconds * self.sample_rate)

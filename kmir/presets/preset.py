@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,8 @@ from kmir.annotations import Annotations
 from kmir.errors import PresetError
 from kmir.features import audio
 from kmir.features.base import Feature
+from kmir.features.beat_synchronous import BeatSynchronous
+from kmir.features.side_by_side import SideBySide
 from kmir.presets.inference import Kind, track_outputs
 from kmir.presets.live import CarriedModel, Stream
 
@@ -31,6 +34,8 @@ class Preset:
         feature: The front end that the model was trained on.
         task: Turns the model's outputs into annotations (a `pipelines.base.Task`).
         card: What is known of it: data, licence, scores, command.
+        companion: Preset that is asked about the beats that this one finds, and reads a feature of
+            its own between them; None where the task goes without.
     """
 
     name: str
@@ -38,12 +43,21 @@ class Preset:
     feature: Feature
     task: Any
     card: dict[str, Any]
+    companion: Preset | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Labels in the order of the model's output."""
         labels: tuple[str, ...] = self.task.labels
         return labels
+
+    @cached_property
+    def front_end(self) -> Feature:
+        """What `annotate` reads: the feature of the model, and beside it that of the companion."""
+        if self.companion is None:
+            return self.feature
+        assert isinstance(self.companion.feature, BeatSynchronous)  # `with_companion` has checked
+        return SideBySide([self.feature.config, self.companion.feature.averaged.config])
 
     def predict(
         self, source: Path | str | np.ndarray, sample_rate: int | None = None
@@ -61,7 +75,7 @@ class Preset:
         Raises:
             AudioError: If the audio can't be used.
         """
-        ((_, annotations),) = self.annotate(self._one(source, sample_rate))
+        ((_, annotations),) = self.annotate(self._one(self.front_end, source, sample_rate))
         return annotations
 
     def embed(self, source: Path | str | np.ndarray, sample_rate: int | None = None) -> np.ndarray:
@@ -81,7 +95,10 @@ class Preset:
         """
         kind: Kind = "frames" if self._frames_only else "clips"
         ((_, _, outputs),) = self._outputs(
-            self._body, self._carried_body, self._one(source, sample_rate), {"embedding": kind}
+            self._body,
+            self._carried_body,
+            self._one(self.feature, source, sample_rate),
+            {"embedding": kind},
         )
         found = outputs["embedding"].astype(np.float32)
         return found.reshape(len(found), -1)
@@ -120,13 +137,8 @@ class Preset:
     def features(
         self, source: Path | str | np.ndarray, sample_rate: int | None = None
     ) -> np.ndarray:
-        """Features of one recording, ``(frames, *shape)`` float16, as records hold them."""
-        if isinstance(source, Path | str):
-            return self.feature.from_file(source, np.float16)
-        if sample_rate is None:
-            raise PresetError("Expected the sample rate of the samples. Received: none.")
-        samples = audio.from_array(source, sample_rate, self.feature.sample_rate)
-        return self.feature(samples).astype(np.float16)
+        """What `annotate` reads of one recording, ``(frames, *front_end.shape)`` float16."""
+        return _read(self.front_end, source, sample_rate)
 
     def activations(
         self, source: Path | str | np.ndarray, sample_rate: int | None = None
@@ -145,7 +157,8 @@ class Preset:
         Raises:
             AudioError: If the audio can't be used.
         """
-        ((_, _, activations),) = self._activations(self._one(source, sample_rate), every=True)
+        recording = self._one(self.feature, source, sample_rate)
+        ((_, _, activations),) = self._activations(recording, every=True)
         return activations
 
     def annotate(self, tracks: Iterable[tuple[K, np.ndarray]]) -> Iterator[tuple[K, Annotations]]:
@@ -156,16 +169,50 @@ class Preset:
         other from its beginning to its end, as it does live.
 
         Args:
-            tracks: Keys with features ``(frames, *shape)``; taken one at a time.
+            tracks: Keys with features ``(frames, *front_end.shape)``; taken one at a time.
         """
-        for key, frames, activations in self._activations(tracks, every=False):
-            yield key, self.task.decode(activations, np.arange(frames) / self.feature.frame_rate)
+        beside: deque[np.ndarray] = deque()  # for the companion, of tracks that the model reads
+
+        def own() -> Iterator[tuple[K, np.ndarray]]:
+            for key, features in tracks:
+                part, *others = self.front_end.parts(features)
+                beside.extend(other.copy() for other in others)
+                yield key, part
+                del features, part  # not to wait in memory until what they tell is decoded
+
+        for key, frames, activations in self._activations(own(), every=False):
+            times, heard = np.arange(frames) / self.feature.frame_rate, {}
+            found = self.task.decode(activations, times)
+            if self.companion is not None:
+                beats, rate = found.beats.times, self.feature.frame_rate
+                heard = self.companion.between_beats(beside.popleft(), beats, rate)
+            yield key, self.task.conclude(found, activations, times, heard)
+
+    def between_beats(
+        self, frames: np.ndarray, beats: np.ndarray, frame_rate: float
+    ) -> dict[str, np.ndarray]:
+        """The outputs of a model of beats, for beats that somebody else has found.
+
+        Args:
+            frames: ``(frames, bins)`` of the feature that is averaged between beats.
+            beats: ``(beats,)`` seconds.
+            frame_rate: Of the frames.
+
+        Returns:
+            ``(beats, size)`` by output name; without beats, of no beat.
+        """
+        assert isinstance(self.feature, BeatSynchronous)  # else it would be nobody's companion
+        if not len(beats):
+            return {n: np.zeros((0, o.size), np.float32) for n, o in self.task.outputs().items()}
+        features = self.feature.between(frames, beats, frame_rate).astype(np.float16)
+        ((_, _, activations),) = self._activations([(self.name, features)], every=False)
+        return activations
 
     def _one(
-        self, source: Path | str | np.ndarray, sample_rate: int | None
+        self, feature: Feature, source: Path | str | np.ndarray, sample_rate: int | None
     ) -> Iterator[tuple[str, np.ndarray]]:
         """One recording as a track; nobody holds its features longer than who takes them."""
-        yield self.name, self.features(source, sample_rate)
+        yield self.name, _read(feature, source, sample_rate)
 
     def _activations(
         self, tracks: Iterable[tuple[K, np.ndarray]], *, every: bool
@@ -227,3 +274,13 @@ class Preset:
     @property
     def _frames_only(self) -> bool:
         return all(output.level == "frame" for output in self.task.outputs().values())
+
+
+def _read(feature: Feature, source: Path | str | np.ndarray, sample_rate: int | None) -> np.ndarray:
+    """A feature of a recording, as records hold it."""
+    if isinstance(source, Path | str):
+        return feature.from_file(source, np.float16)
+    if sample_rate is None:
+        raise PresetError("Expected the sample rate of the samples. Received: none.")
+    samples = audio.from_array(source, sample_rate, feature.sample_rate)
+    return feature(samples).astype(np.float16)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from kmir import __version__
 from kmir.config import from_dict, to_dict
 from kmir.errors import PresetError, nearest
 from kmir.features.base import feature_from_config
+from kmir.features.beat_synchronous import BeatSynchronous
 from kmir.integrity import sha256, write_json
 from kmir.lookup import find
 from kmir.presets.card import card_text
@@ -101,7 +102,23 @@ def from_preset(name: str | Path) -> Preset:
         raise PresetError(
             f"Expected weights that fit the model of {folder}. Received: {first_line}"
         ) from None
-    return Preset(str(name), model, feature, task, config["card"])
+    return with_companion(Preset(str(name), model, feature, task, config["card"]))
+
+
+def with_companion(preset: Preset) -> Preset:
+    """A preset with the companion that its task asks for, if any.
+
+    Raises:
+        PresetError: If there is no such companion, or its feature has nothing to do with beats.
+    """
+    name = preset.task.companion
+    companion = from_preset(name) if name else None
+    if companion and not isinstance(companion.feature, BeatSynchronous):
+        raise PresetError(
+            f"Expected a preset that reads {BeatSynchronous.name}, to go on from the beats of "
+            f"{preset.name}. Received: {companion.name}, which reads {companion.feature.name}."
+        )
+    return replace(preset, companion=companion)
 
 
 def save_preset(
