@@ -54,9 +54,10 @@ def evaluate(
 
     def features() -> Iterable[tuple[tuple[str, Annotations], Any]]:
         for track, frames, annotations in records.tracks(split):
+            first, *_ = records.feature.parts(frames)
             if not drawn:
-                drawn.append(frames)
-            yield (track, annotations), frames
+                drawn.append(first)
+            yield (track, annotations), frames if preset.companion else first
 
     bar = tqdm(total=total, desc=f"evaluate {split}", unit="track", disable=True if quiet else None)
     with bar:
@@ -71,8 +72,7 @@ def evaluate(
     rows.append({"track": "mean"} | {score.name: score.value for score in scores})
     _write(out, rows)
     _write(out.with_name(f"{out.stem}_per_label.csv"), per_label)
-    shown, *_ = preset.front_end.parts(drawn[0])
-    preset.task.draw(out, references, estimates, shown, preset.feature)
+    preset.task.draw(out, references, estimates, drawn[0], preset.feature)
     return list(scores)
 
 
@@ -108,11 +108,13 @@ def fitting(preset: Preset, records: Records) -> Preset:
     """
     if preset.front_end.fingerprint == records.feature.fingerprint:
         return preset
-    wanted, found = preset.feature.config, records.feature.config
-    if preset.companion and wanted == found:
-        alone = f"{preset.name} goes without {preset.companion.name}"
-        print(f"records of {preset.feature.name} alone: {alone}", file=sys.stderr)
+    first, *_ = records.feature.features
+    if first.fingerprint == preset.feature.fingerprint:
+        if preset.companion:
+            alone = f"{preset.name} goes without {preset.companion.name}"
+            print(f"records of {preset.feature.name} alone: {alone}", file=sys.stderr)
         return replace(preset, companion=None)
+    wanted, found = preset.front_end.config, records.feature.config
     different = [key for key in wanted | found if wanted.get(key) != found.get(key)]
     wants = ", ".join(f"{key}={wanted.get(key)}" for key in different)
     has = ", ".join(f"{key}={found.get(key)}" for key in different)
@@ -175,7 +177,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--out", type=Path, help="default: scores.csv in the run folder, or here")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     args = parser.parse_args(argv)
-    preset = from_preset(args.preset)
+    preset = from_preset(args.preset, companion=False)
     preset.task.config = redecoded(preset.task, settings)
     preset = with_companion(preset)
     records = records_for(args.data, args.root, preset.front_end, flags=flags, quiet=args.quiet)

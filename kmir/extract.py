@@ -21,6 +21,7 @@ from kmir.datasets.on_beats import on_clock_of
 from kmir.errors import UsageError
 from kmir.extract_beam import extract_with_beam
 from kmir.features.base import Feature, feature_class
+from kmir.features.beat_synchronous import BeatSynchronous
 from kmir.lookup import known
 from kmir.records.spec import Manifest
 from kmir.records.stage import STAGING, Staging
@@ -190,8 +191,10 @@ def main(argv: list[str]) -> int:
             args.dataset, root, Path(args.out), feature, workers=args.workers, **settings
         )
     for name, split in manifest.splits.items():
-        minutes = split.frames / feature.frame_rate / 60
-        print(f"{name:10} {split.tracks:6} tracks {minutes:9.1f} min {len(split.shards):4} shards")
+        length = f"{split.frames / feature.frame_rate / 60:9.1f} min"
+        if isinstance(feature, BeatSynchronous):
+            length = f"{split.frames:9} beats"
+        print(f"{name:10} {split.tracks:6} tracks {length} {len(split.shards):4} shards")
     report(manifest)
     print(args.out)
     return 1 if manifest.failed else 0

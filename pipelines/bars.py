@@ -45,7 +45,7 @@ class BarsConfig(PipelineConfig):
         change: Probability that a bar is broken off or prolonged at a beat.
     """
 
-    clip_seconds: float | None = 96.0
+    clip_seconds: float | None = 48.0
     transpose: bool = True
     gain_db: float = 6.0
     beats_per_bar: tuple[int, ...] = (3, 4)
@@ -72,8 +72,8 @@ class Bars(Task):
     decoding = ("beats_per_bar", "change")
     training: ClassVar[Mapping[str, Any]] = {
         "batch_size": 32,
-        "steps_per_epoch": 60,
-        "epochs": 20,
+        "steps_per_epoch": 80,
+        "epochs": 24,
         "schedule": "one_cycle",
         "weight_decay": 0.01,
     }

@@ -36,12 +36,10 @@ def bars_from_downbeats(
             range.
     """
     p = np.asarray(probabilities, np.float64)
-    # NaN fails the comparison as well.
-    if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
-        raise UsageError(
-            "Expected a probability in [0, 1] for each beat, (beats,). "
-            f"Received: shape {p.shape}{', and others' if p.ndim == 1 else ''}."
-        )
+    if p.ndim != 1:
+        raise UsageError(f"Expected a probability for each beat, (beats,). Received: {p.shape}.")
+    if (wrong := p[~((p >= 0) & (p <= 1))]).size:  # NaN fails the comparison as well
+        raise UsageError(f"Expected probabilities in [0, 1]. Received: {wrong[0]:g}.")
     metres = np.asarray(beats_per_bar)
     if metres.ndim != 1 or metres.dtype.kind not in "iu" or not (metres.size and metres.min() > 0):
         raise UsageError(

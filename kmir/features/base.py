@@ -143,12 +143,13 @@ class Feature(abc.ABC):
             "take log_frequency, or read the whole recording."
         )
 
-    def parts(self, frames: np.ndarray) -> list[np.ndarray]:
-        """The features that this one consists of: itself, unless it is of several side by side.
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """The features that this one consists of: itself, unless it is of several side by side."""
+        return (self,)
 
-        Args:
-            frames: ``(frames, *shape)``.
-        """
+    def parts(self, frames: np.ndarray) -> list[np.ndarray]:
+        """Frames of each of `features`, from ``(frames, *shape)`` of this one."""
         return [frames]
 
     def frames(self, seconds: float) -> int:

@@ -11,7 +11,8 @@ def card_text(name: str, config: Mapping[str, Any], labels: Sequence[str]) -> st
 
     Args:
         name: Of the preset.
-        config: As in its ``config.json``; its card may have ``tables``: rows by title.
+        config: As in its ``config.json``; its card may have ``use``, a line of Python with the
+            preset, and ``tables``: rows by title.
         labels: In the order of the output.
     """
     card = config["card"]
@@ -34,7 +35,7 @@ def card_text(name: str, config: Mapping[str, Any], labels: Sequence[str]) -> st
 import kmir
 
 preset = kmir.from_preset("{name}")
-print(preset.predict("song.mp3"))
+{card.get("use", 'print(preset.predict("song.mp3"))')}
 ```
 {"".join(_section(title, rows) for title, rows in card.get("tables", {}).items())}"""
 

@@ -56,17 +56,19 @@ def list_presets() -> list[PresetInfo]:
     return infos
 
 
-def from_preset(name: str | Path) -> Preset:
+def from_preset(name: str | Path, *, companion: bool = True) -> Preset:
     """Load a preset by name, from its folder, or from the run folder that trained it.
 
     Args:
         name: Such as ``"crnn_tagger_msd"``, ``"runs/mine"`` or ``"runs/mine/preset"``.
+        companion: Whether to load the companion that its task asks for, too.
 
     Returns:
         The preset, ready to `predict`.
 
     Raises:
-        PresetError: If there is no such preset, or its files are not as they were saved.
+        PresetError: If there is no such preset or companion, or its files are not as they were
+            saved.
     """
     folder = _folder(name)
     config = _config(folder)
@@ -102,7 +104,8 @@ def from_preset(name: str | Path) -> Preset:
         raise PresetError(
             f"Expected weights that fit the model of {folder}. Received: {first_line}"
         ) from None
-    return with_companion(Preset(str(name), model, feature, task, config["card"]))
+    preset = Preset(str(name), model, feature, task, config["card"])
+    return with_companion(preset) if companion else preset
 
 
 def with_companion(preset: Preset) -> Preset:
@@ -112,7 +115,8 @@ def with_companion(preset: Preset) -> Preset:
         PresetError: If there is no such companion, or its feature has nothing to do with beats.
     """
     name = preset.task.companion
-    companion = from_preset(name) if name else None
+    # One that has a companion of its own has nothing to do with beats: no need to load that.
+    companion = from_preset(name, companion=False) if name else None
     if companion and not isinstance(companion.feature, BeatSynchronous):
         raise PresetError(
             f"Expected a preset that reads {BeatSynchronous.name}, to go on from the beats of "

@@ -17,6 +17,7 @@ from kmir.features.beat_synchronous import (
     beat_means,
     to_frames,
 )
+from kmir.features.log_frequency import LogFrequency
 from kmir.features.nnls_chroma import NNLSChroma
 
 RATE = 10.0  # frames per second
@@ -123,5 +124,87 @@ def test_the_feature_is_that_of_its_source_on_another_clock() -> None:
     assert feature.shape == (24,)
     assert feature.first_pitch_class == NNLSChroma().first_pitch_class == 9
     assert feature.silence == NNLSChroma().silence
-    with pytest.raises(UsageError, match="Extract 'nnls_chroma' instead"):
+    assert feature.linear
+    with pytest.raises(UsageError) as caught:
         feature(np.zeros(44100, np.float32))
+    assert str(caught.value) == (
+        "Expected beats beside the audio, for beat_synchronous. Received: audio alone. "
+        "Take tracks with beats, or 'nnls_chroma'."
+    )
+
+
+# === Parts of beats ===
+
+
+def test_parts_of_a_beat_lie_side_by_side() -> None:
+    feature = BeatSynchronous(subdivisions=4)
+    assert feature.shape == (96,)
+    assert feature_from_config(feature.config) == feature
+    assert feature.fingerprint != BeatSynchronous().fingerprint
+    assert feature.between(np.zeros((30, 24)), np.array([0.0, 0.5, 1.0]), 21.5).shape == (3, 96)
+
+
+def test_halves_of_beats_by_hand() -> None:
+    frames = np.stack([np.arange(12.0), 100 + np.arange(12.0)], axis=1)
+    # At 8 frames a second: halves from 0.25, 0.5, 0.75 and 1 s on, the last one to 1.25 s.
+    means = BeatSynchronous(subdivisions=2).between(frames, np.array([0.25, 0.75]), 8.0)
+    assert means.dtype == np.float32
+    np.testing.assert_array_equal(means, [[2.5, 102.5, 4.5, 104.5], [6.5, 106.5, 8.5, 108.5]])
+
+
+@given(songs)
+def test_whole_beats_are_their_means(song: tuple[list[float], int, float]) -> None:
+    beats, frames, rate = np.array(song[0]), song[1], song[2]
+    chroma = np.random.default_rng(0).random((frames, 24), np.float32)
+    found = BeatSynchronous().between(chroma, beats, rate)
+    np.testing.assert_array_equal(found, beat_means(chroma, beats, rate))
+
+
+@given(songs, st.integers(1, 5), st.floats(-100, 100, width=32))
+def test_what_is_constant_is_so_in_all_parts(
+    song: tuple[list[float], int, float], subdivisions: int, value: float
+) -> None:
+    beats, frames, rate = np.array(song[0]), song[1], song[2]
+    feature = BeatSynchronous(subdivisions=subdivisions)
+    found = feature.between(np.full((frames, 24), value, np.float32), beats, rate)
+    assert found.shape == (len(beats), *feature.shape)
+    np.testing.assert_allclose(found, value, rtol=1e-6)
+
+
+def test_frames_that_were_brought_to_another_rate_say_the_same() -> None:
+    source = NNLSChroma()
+    times = np.arange(220) / source.frame_rate
+    phase = np.arange(24) / 4
+    chroma = 1 + np.sin(2 * np.pi * 0.4 * times[:, np.newaxis] + phase)
+    finer = np.arange(int(times[-1] * 50)) / 50
+    brought = np.stack([np.interp(finer, times, column) for column in chroma.T], axis=1)
+    beats, feature = np.arange(0.3, 9.0, 0.5), BeatSynchronous(subdivisions=4)
+    own = feature.between(chroma, beats, source.frame_rate)
+    assert np.ptp(own, axis=0).min() > 1
+    # A part lasts 125 ms, of 2 or 3 frames: it begins up to 46 ms late, where at most 2.5 change
+    # in a second.
+    assert np.abs(own - feature.between(brought, beats, 50.0)).max() < 0.07
+
+
+@pytest.mark.parametrize("subdivisions", [1, 3])
+def test_a_single_beat_has_what_sounds_there(subdivisions: int) -> None:
+    frames = np.arange(10.0)[:, np.newaxis].repeat(24, axis=1)
+    frames[5:] = 7
+    found = BeatSynchronous(subdivisions=subdivisions).between(frames, np.array([0.5]), RATE)
+    np.testing.assert_array_equal(found, np.full((1, 24 * subdivisions), 7))
+
+
+@pytest.mark.parametrize("subdivisions", [1, 2])
+def test_nothing_is_between_no_beats(subdivisions: int) -> None:
+    message = re.escape("Expected at least one beat. Received: none.")
+    with pytest.raises(AnnotationError, match=message):
+        BeatSynchronous(subdivisions=subdivisions).between(np.ones((9, 24)), np.zeros(0), RATE)
+
+
+def test_sources_and_parts_that_there_can_not_be() -> None:
+    with pytest.raises(UsageError, match=r"^Expected source with frames of shape \(bins,\)\. Rec"):
+        BeatSynchronous(LogFrequency().config)
+    with pytest.raises(UsageError, match=r"^Expected subdivisions from 1\. Received: 0\.$"):
+        BeatSynchronous(subdivisions=0)
+    with pytest.raises(UsageError, match=r"^Expected subdivisions as int\. Received: 1\.5\.$"):
+        BeatSynchronous(subdivisions=1.5)  # type: ignore[arg-type]

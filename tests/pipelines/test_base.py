@@ -18,9 +18,12 @@ def test_a_task_is_found_by_its_module() -> None:
     assert task_class("pipelines.tagging") is Tagging
 
 
-@pytest.mark.parametrize("name", ["base", "stream", "taging"])
-def test_what_is_no_task_is_refused(name: str) -> None:
-    with pytest.raises(UsageError, match=f"name of a task. Received: '{name}'. .*tagging"):
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("base", "bars"), ("stream", "tagging"), ("taging", "tagging")],
+)
+def test_what_is_no_task_is_refused(name: str, near: str) -> None:
+    with pytest.raises(UsageError, match=f"name of a task. Received: '{name}'. .*{near}"):
         task_class(name)
 
 

@@ -113,7 +113,7 @@ def test_a_wavering_drummer_keeps_the_tempo() -> None:
     bpm=st.floats(60, 200),
     first=st.floats(0.0, 1.0),
     metre=st.sampled_from([3, 4]),
-    decoder=st.sampled_from(["dbn", "dbn_beats", "peaks"]),
+    decoder=st.sampled_from(["dbn", "dbn_beats", "dbn_bars", "peaks"]),
 )
 def test_decoding_undoes_encoding_up_to_the_grid(
     bpm: float, first: float, metre: int, decoder: str
@@ -123,7 +123,7 @@ def test_decoding_undoes_encoding_up_to_the_grid(
     bound = task(decoder=decoder)
     # The loss forgives what is beside a beat, so a model never says 0 and 1 side by side as here.
     targets = bound.encode(song, times)
-    found = bound.decode(targets, times)
+    found = bound.conclude(bound.decode(targets, times), targets, times, {})
     assert found.beats is not None
     assert len(found.beats.times) == 32
     assert np.abs(found.beats.times - song.beats.times).max() <= 0.5 / RATE + 1e-6
@@ -132,7 +132,7 @@ def test_decoding_undoes_encoding_up_to_the_grid(
     np.testing.assert_array_equal(found.beats.positions, wanted)
 
 
-@pytest.mark.parametrize("decoder", ["dbn", "dbn_beats", "peaks"])
+@pytest.mark.parametrize("decoder", ["dbn", "dbn_beats", "dbn_bars", "peaks"])
 @pytest.mark.parametrize("frames", [0, 1, 2, 500])
 def test_silence_has_no_beats(decoder: str, frames: int) -> None:
     bound = task(decoder=decoder)
@@ -174,6 +174,114 @@ def test_half_precision_does_not_leave_the_range() -> None:
         "downbeat": (targets["downbeat"] * 1.0005).astype(np.float32),  # above the beat's
     }
     assert len(bound.decode(noisy, times).beats.times) == 16
+
+
+# === The bars, with a companion ===
+
+
+def found_and_own(positions: list[int], sure: float = 0.9) -> tuple[Any, Any, np.ndarray]:
+    """Beats at 120 bpm, and activations whose downbeats have these positions."""
+    beats, times = 0.5 + 0.5 * np.arange(len(positions)), grid(0.5 * len(positions) + 1)
+    firsts = beats[np.array(positions) == 1]
+    downbeat = np.full((len(times), 1), 1 - sure, np.float32)
+    downbeat[np.rint(firsts * RATE).astype(int)] = sure
+    return Annotations(beats=Beats(beats), tempo=120.0), {"downbeat": downbeat}, times
+
+
+def heard(positions: list[int], sure: float) -> dict[str, np.ndarray]:
+    return {"downbeat": np.where(np.array(positions) == 1, sure, 1 - sure)[:, np.newaxis]}
+
+
+FROM_FIRST, FROM_THIRD = [1, 2, 3, 4] * 6, [3, 4, 1, 2] * 6
+
+
+@pytest.mark.parametrize("decoder", ["dbn", "dbn_beats", "dbn_bars", "peaks"])
+def test_only_one_decoder_asks_a_companion(decoder: str) -> None:
+    bound = task(decoder=decoder, bars="mine")
+    assert bound.companion == ("mine" if decoder == "dbn_bars" else "")
+    assert {"bars", "harmony"} <= set(BeatTracking.decoding)
+
+
+@pytest.mark.parametrize(
+    ("harmony", "own", "other", "expected"),
+    [
+        (0.75, 0.9, 0.9, FROM_THIRD),
+        (0.25, 0.9, 0.9, FROM_FIRST),
+        # Odds of 0.75 · log(0.6 / 0.4) = 0.30 against 0.25 · log 99 = 1.15: who is sure decides.
+        (0.75, 0.99, 0.6, FROM_FIRST),
+        (0.25, 0.6, 0.99, FROM_THIRD),
+        (1.0, 0.99, 0.6, FROM_THIRD),
+        (0.0, 0.6, 0.999, FROM_FIRST),
+    ],
+)
+def test_log_odds_of_harmony_and_of_downbeats_are_averaged(
+    harmony: float, own: float, other: float, expected: list[int]
+) -> None:
+    found, activations, times = found_and_own(FROM_FIRST, own)
+    bound = task(decoder="dbn_bars", harmony=harmony)
+    concluded = bound.conclude(found, activations, times, heard(FROM_THIRD, other))
+    assert concluded.tempo == found.tempo
+    np.testing.assert_array_equal(concluded.beats.times, found.beats.times)
+    assert concluded.beats.positions.tolist() == expected
+
+
+def test_who_is_sure_of_a_few_beats_sets_the_bars_of_the_others() -> None:
+    """The model knows the first half, the harmony the second, where a bar was broken off."""
+    positions = [*[1, 2, 3, 4] * 4, 1, 2, *[1, 2, 3, 4] * 4]
+    found, activations, times = found_and_own(positions)
+    activations["downbeat"][times > found.beats.times[16] - 0.25] = 0.5
+    answer = heard(positions, 0.9)
+    answer["downbeat"][:16] = 0.5
+    bound = task(decoder="dbn_bars", harmony=0.5, beats_per_bar=(4,))
+    together = bound.conclude(found, activations, times, answer).beats
+    assert together.positions.tolist() == positions
+    alone = bound.conclude(found, activations, times, {}).beats
+    assert alone.positions.tolist() == ([1, 2, 3, 4] * 9)[: len(positions)]
+
+
+@pytest.mark.parametrize("harmony", [0.0, 0.75, 1.0])
+def test_without_harmony_the_model_decides(harmony: float) -> None:
+    found, activations, times = found_and_own([2, 3, 1] * 6)
+    concluded = task(decoder="dbn_bars", harmony=harmony).conclude(found, activations, times, {})
+    assert concluded.beats.positions.tolist() == [2, 3, 1] * 6
+    waltz = task(decoder="dbn_bars", beats_per_bar=(2,))
+    assert waltz.conclude(found, activations, times, {}).beats.positions.max() == 2
+
+
+@pytest.mark.parametrize(("late", "counts"), [(0.06, True), (-0.08, True), (0.12, False)])
+def test_downbeats_count_within_the_window_of_a_beat(late: float, counts: bool) -> None:
+    """To 70 ms, which are rounded to 4 frames of 20 ms."""
+    found, _, times = found_and_own(FROM_THIRD)
+    downbeat = np.full((len(times), 1), 0.02, np.float32)
+    for beat in found.beats.times[np.array(FROM_THIRD) == 1]:
+        downbeat[round((beat + late) * RATE)] = 0.9
+    concluded = task(decoder="dbn_bars", beats_per_bar=(4,)).conclude(
+        found, {"downbeat": downbeat}, times, {}
+    )
+    assert (concluded.beats.positions.tolist() == FROM_THIRD) == counts
+
+
+def test_a_recording_from_its_middle_has_the_same_bars() -> None:
+    found, activations, times = found_and_own(FROM_THIRD)
+    later = Annotations(beats=Beats(found.beats.times + 7.3), tempo=120.0)
+    concluded = task(decoder="dbn_bars").conclude(later, activations, times + 7.3, {})
+    assert concluded.beats.positions.tolist() == FROM_THIRD
+
+
+@pytest.mark.parametrize("decoder", ["dbn", "dbn_beats", "peaks"])
+def test_other_decoders_leave_what_they_found(decoder: str) -> None:
+    found, activations, times = found_and_own(FROM_FIRST)
+    answer = heard(FROM_THIRD, 0.9)
+    assert task(decoder=decoder).conclude(found, activations, times, answer) is found
+
+
+@pytest.mark.parametrize("frames", [0, 1, 500])
+def test_nothing_is_concluded_of_no_beats(frames: int) -> None:
+    none = Annotations(beats=Beats(np.zeros(0)))
+    activations = {"downbeat": np.zeros((frames, 1), np.float32)}
+    times = np.arange(frames) / RATE
+    answer = {"downbeat": np.zeros((0, 1), np.float32)}
+    assert task(decoder="dbn_bars").conclude(none, activations, times, answer) is none
 
 
 # === Training and scores ===
@@ -238,6 +346,9 @@ def test_records_without_beats_are_refused() -> None:
             {"positive_weight": 0.0},
             "Expected positive_weight above 0, and finite. Received: 0.0.",
         ),
+        ({"harmony": -0.1}, "Expected harmony from 0 to 1. Received: -0.1."),
+        ({"harmony": 1.1}, "Expected harmony from 0 to 1. Received: 1.1."),
+        ({"harmony": math.nan}, "Expected harmony from 0 to 1. Received: nan."),
         ({"tempo_spread": math.inf}, "Expected tempo_spread above 0, and finite. Received: inf."),
     ],
 )

@@ -47,9 +47,13 @@ def tones(pitches: list[int], seconds: float) -> np.ndarray:
     return (0.05 * np.sum(notes, axis=0) * np.exp(-1.5 * t)).astype(np.float32)
 
 
-@pytest.mark.parametrize(
-    "name", [path.parent.name for path in FOLDERS if "billboard" in path.parent.name]
-)
+def of_task(task: str) -> list[str]:
+    """Names of the presets for it."""
+    configs = {path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in FOLDERS}
+    return [name for name, config in configs.items() if config["task"]["name"] == task]
+
+
+@pytest.mark.parametrize("name", of_task("chords"))
 def test_names_the_chords_of_a_cadence(name: str) -> None:
     """I–vi–IV–V in D, twice, two seconds a chord, struck every half second."""
     chords = [
