@@ -26,7 +26,7 @@ ROOMS = {
 # Modules of a room that are its furniture, not something to ask for by name.
 FURNITURE: dict[str, set[str]] = {
     "model": {"studies"},
-    "task": {"base", "augment", "lanes", "stream", "tempo"},
+    "task": {"base", "augment", "beat_decoding", "lanes", "stream", "tempo"},
     "data set": {"track", "recordings", "table", "groove_table", "named", "on_beats", "remote"},
     "feature": {"base", "audio", "decoding", "framing", "live", "note_activation"},
     "study": set(),

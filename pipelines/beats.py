@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -25,12 +24,6 @@ import numpy as np
 
 from kmir.annotations import Annotations, Beats
 from kmir.annotations.beats_file import tempo_of
-from kmir.decoders import (
-    bars_from_downbeats,
-    beats_from_activations,
-    downbeats_from_activations,
-    peaks,
-)
 from kmir.errors import RecordError, check_values
 from kmir.features.base import Feature
 from kmir.features.log_frequency import LogFrequency
@@ -41,20 +34,15 @@ from kmir.records.spec import Manifest, Spec
 from kmir.scoring import Score
 from kmir.scoring.beats import beat_scores, beat_summary
 from pipelines.base import PipelineConfig, Task
+from pipelines.beat_decoding import BeatDecoding, beats_of, with_bars
 from pipelines.tempo import TEMPI, tempo_targets
 
-SLOWEST, FASTEST = 55.0, 215.0  # bpm: tempi that are decoded
 RANGES = (0.0, 80.0, 110.0, 140.0, math.inf)  # bpm: tempi that scores are told apart by
-# The network is to see a tempo of 200 bpm in steps of 3 %, finer than frames of 20 ms.
-DECODED_RATE = 100.0
-TOP_BPM = 1000.0  # beats of six such frames; more is a slip
-CERTAIN = 1e-4  # no downbeat is surer than this
-NEAR = 0.07  # seconds: the window within which a beat counts as found
 
 
 @dataclass(frozen=True)
-class BeatsConfig(PipelineConfig):
-    """Settings of the beat stream and decoder.
+class BeatsConfig(BeatDecoding):
+    """Settings of the beat stream and of its losses; those of the decoder are inherited.
 
     Args:
         clip_seconds: Long enough to hear a metre.
@@ -67,18 +55,6 @@ class BeatsConfig(PipelineConfig):
         positive_weight: What a frame with a beat counts beside one without; beats are rare.
         downbeat_weight: Likewise, for downbeats.
         tempo_spread: Standard deviation of the tempo's target, in classes of 3 %.
-        decoder: ``"dbn"`` finds beats and bars together, ``"dbn_beats"`` beats, with no bars,
-            ``"dbn_bars"`` beats, and then bars, of which it asks the preset `bars` too, ``"peaks"``
-            both by their peaks alone.
-        bars: Preset that hears in the harmony between beats where bars begin (``"dbn_bars"``).
-        harmony: What it counts beside the model's own downbeats, from 0 to 1, where the model isn't
-            asked (``"dbn_bars"``).
-        beats_per_bar: Metres that ``"dbn"`` and ``"dbn_bars"`` may choose from.
-        min_bpm: Slowest tempo of the network.
-        max_bpm: Fastest tempo.
-        transition_lambda: How steady the tempo is (all but ``"peaks"``).
-        threshold: Activation below which there is no music at both ends (all but ``"peaks"``).
-        peak_threshold: Activation below which there is no peak (``"peaks"``).
     """
 
     clip_seconds: float | None = 20.0
@@ -92,32 +68,16 @@ class BeatsConfig(PipelineConfig):
     positive_weight: float = 5.0
     downbeat_weight: float = 15.0
     tempo_spread: float = 1.5
-    decoder: Literal["dbn", "dbn_beats", "dbn_bars", "peaks"] = "dbn"
-    bars: str = "bar_gru_billboard"
-    harmony: float = 0.75
-    beats_per_bar: tuple[int, ...] = (3, 4)
-    min_bpm: float = SLOWEST
-    max_bpm: float = FASTEST
-    transition_lambda: float = 100.0
-    threshold: float = 0.2
-    peak_threshold: float = 0.2
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        positive, slower = "above 0, and finite", f"above 0 and below max_bpm ({self.max_bpm:g})"
+        positive = "above 0, and finite"
         rules = (
             ("tolerance", self.tolerance >= 0, "from 0"),
             ("widening", self.widening >= 0, "from 0"),
             ("positive_weight", 0 < self.positive_weight < math.inf, positive),
             ("downbeat_weight", 0 < self.downbeat_weight < math.inf, positive),
             ("tempo_spread", 0 < self.tempo_spread < math.inf, positive),
-            ("harmony", 0 <= self.harmony <= 1, "from 0 to 1"),
-            ("beats_per_bar", min(self.beats_per_bar, default=0) >= 1, "with one metre or more"),
-            ("max_bpm", 0 < self.max_bpm <= TOP_BPM, f"above 0, to {TOP_BPM:g}"),
-            ("min_bpm", 0 < self.min_bpm < self.max_bpm, slower),
-            ("transition_lambda", 0 <= self.transition_lambda < math.inf, "from 0, and finite"),
-            ("threshold", 0 <= self.threshold < 1, "from 0 to below 1"),
-            ("peak_threshold", 0 <= self.peak_threshold < 1, "from 0 to below 1"),
         )
         check_values(vars(self), rules)
 
@@ -130,17 +90,7 @@ class BeatTracking(Task):
     feature = LogFrequency()
     window_seconds = 40.0
     margin_seconds = 5.0
-    decoding = (
-        "decoder",
-        "bars",
-        "harmony",
-        "beats_per_bar",
-        "min_bpm",
-        "max_bpm",
-        "transition_lambda",
-        "threshold",
-        "peak_threshold",
-    )
+    decoding = tuple(BeatDecoding.__annotations__)
     training: ClassVar[Mapping[str, Any]] = {
         "batch_size": 16,
         "steps_per_epoch": 420,
@@ -208,35 +158,8 @@ class BeatTracking(Task):
         The tempo follows from the beats: the model's distribution helps it to learn, and errs where
         they don't.
         """
-        beats = self._beats(activations, times)
+        beats = beats_of(self.config, activations, times)
         return Annotations(beats=beats, tempo=tempo_of(beats))
-
-    def _beats(self, activations: Mapping[str, np.ndarray], times: np.ndarray) -> Beats:
-        if len(times) < 2:
-            return Beats(np.zeros(0))
-        beat = np.asarray(activations["beat"], np.float64)[:, 0].clip(0, 1)
-        downbeat = np.asarray(activations["downbeat"], np.float64)[:, 0].clip(0, 1)
-        c, rate = self.config, 1 / (times[1] - times[0])
-        if c.decoder == "peaks":
-            found = peaks(beat, rate, threshold=c.peak_threshold)
-            firsts = peaks(downbeat, rate, threshold=c.peak_threshold)
-            return Beats(times[0] + found, _positions(found, firsts))
-        step = max(1, round(DECODED_RATE / rate))
-        fine = np.arange((len(times) - 1) * step + 1) / step
-        beat, downbeat = (np.interp(fine, np.arange(len(times)), x) for x in (beat, downbeat))
-        network: Callable[..., np.ndarray] = partial(
-            downbeats_from_activations if c.decoder == "dbn" else beats_from_activations,
-            frame_rate=rate * step,
-            min_bpm=c.min_bpm,
-            max_bpm=c.max_bpm,
-            transition_lambda=c.transition_lambda,
-            threshold=c.threshold,
-        )
-        if c.decoder != "dbn":
-            return Beats(times[0] + network(beat))
-        both = np.stack([np.maximum(beat - downbeat, 0.0), np.minimum(downbeat, beat)], axis=1)
-        found = network(both, beats_per_bar=c.beats_per_bar)
-        return Beats(times[0] + found[:, 0], found[:, 1].astype(int))
 
     @property
     def companion(self) -> str:
@@ -250,23 +173,11 @@ class BeatTracking(Task):
         times: np.ndarray,
         heard: Mapping[str, np.ndarray],
     ) -> Annotations:
-        """Beats with the positions that fit the model's downbeats and the harmony best.
-
-        Of the two, log-odds are averaged: who is sure decides. Without harmony the model decides.
-        """
+        """Beats with the positions that fit the model's downbeats and the harmony best."""
         beats = found.beats
         if self.config.decoder != "dbn_bars" or beats is None or not len(beats.times):
             return found
-        rate = 1 / (times[1] - times[0])
-        near = max(1, round(NEAR * rate))
-        around = np.rint((beats.times - times[0]) * rate).astype(int)[:, np.newaxis]
-        frames = (around + np.arange(-near, near + 1)).clip(0, len(times) - 1)
-        odds = _log_odds(activations["downbeat"][frames, 0].max(axis=1))
-        if "downbeat" in heard:
-            share = self.config.harmony
-            odds = share * _log_odds(heard["downbeat"][:, 0]) + (1 - share) * odds
-        positions = bars_from_downbeats(1 / (1 + np.exp(-odds)), self.config.beats_per_bar)
-        return replace(found, beats=Beats(beats.times, positions))
+        return replace(found, beats=with_bars(self.config, beats, activations, times, heard))
 
     # === Training and scores ===
 
@@ -337,27 +248,6 @@ def _without_position(beats: Beats, times: np.ndarray) -> np.ndarray:
         return np.ones(len(times), bool)
     halfway = (beats.times[1:] + beats.times[:-1]) / 2
     return np.asarray(beats.positions[np.searchsorted(halfway, times)] == 0)
-
-
-def _log_odds(probabilities: np.ndarray) -> np.ndarray:
-    """Of probabilities that are certain to `CERTAIN` at most."""
-    p = np.asarray(probabilities, np.float64).clip(CERTAIN, 1 - CERTAIN)
-    return np.asarray(np.log(p) - np.log1p(-p))
-
-
-def _positions(beats: np.ndarray, downbeats: np.ndarray) -> np.ndarray:
-    """``(n,)`` position of each beat, counted from those that are downbeats; 0 before the first.
-
-    A beat is one if a peak of downbeats lies within `NEAR` of it; peaks beside all beats are noise.
-    """
-    if not len(beats):
-        return np.zeros(0, int)
-    nearest = np.searchsorted((beats[1:] + beats[:-1]) / 2, downbeats)
-    firsts = np.unique(nearest[np.abs(beats[nearest] - downbeats) <= NEAR])
-    if not len(firsts):
-        return np.zeros(len(beats), int)
-    since = np.searchsorted(firsts, np.arange(len(beats)), side="right") - 1
-    return np.where(since >= 0, np.arange(len(beats)) - firsts[since] + 1, 0)
 
 
 def _by_tempo(
