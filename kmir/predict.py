@@ -19,6 +19,7 @@ from kmir.annotations.files import FORMATS, SUFFIXES
 from kmir.annotations.recording import Recording
 from kmir.errors import KmirError, UsageError
 from kmir.features.audio import duration, find_audio
+from kmir.features.beat_synchronous import BeatSynchronous
 from kmir.features.decoding import opened
 from kmir.presets import Preset, from_preset, list_presets
 from kmir.synthesis.click import write_clicked
@@ -84,8 +85,13 @@ def reads(preset: Preset) -> str:
     A moment in which the model says nothing is enough to know, before any audio is read.
 
     Raises:
-        UsageError: If it reads nothing that can be written.
+        UsageError: If it reads nothing that can be written, or no audio by itself.
     """
+    if isinstance(preset.feature, BeatSynchronous):
+        raise UsageError(
+            f"Expected a preset that reads audio. Received: {preset.name}, which hears something "
+            "between beats that are known. Take one for beats that asks it, as beat_tcn_pop909 does."
+        )
     silent = {
         name: np.zeros((1, output.size) if output.level == "frame" else output.size, np.float32)
         for name, output in preset.task.outputs().items()

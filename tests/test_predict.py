@@ -19,6 +19,7 @@ from kmir.annotations.beats_file import read_beats
 from kmir.annotations.chords import vocabulary
 from kmir.annotations.lab import read_chords
 from kmir.errors import UsageError
+from kmir.features.beat_synchronous import BeatSynchronous
 from kmir.features.log_mel import LogMel
 from kmir.features.nnls_chroma import NNLSChroma
 from kmir.presets import Preset, from_preset, save_preset
@@ -304,6 +305,11 @@ def test_what_a_preset_reads_is_known_beforehand(preset: Path, chord_preset: Pat
     odd = replace(chords, task=Tempo(ChordsConfig(), chords.labels))
     with pytest.raises(UsageError, match=r"reads tags or chords or beats. .*, which reads tempo\."):
         predict.reads(odd)
+    bars = Preset("bars", model=None, feature=BeatSynchronous(), task=None, card={})
+    with pytest.raises(
+        UsageError, match=r"^Expected a preset that reads audio\. Received: bars, w"
+    ):
+        predict.reads(bars)
 
 
 def test_bad_files_and_the_shortest_for_chords(
