@@ -89,8 +89,8 @@ def reads(preset: Preset) -> str:
     """
     if isinstance(preset.feature, BeatSynchronous):
         raise UsageError(
-            f"Expected a preset that reads audio. Received: {preset.name}, which hears something "
-            "between beats that are known. Take one for beats that asks it, as beat_tcn_pop909 does."
+            f"Expected a preset that reads audio. Received: {preset.name}, which reads what sounds "
+            "between beats that are known. Take one for beats that asks it: beat_tcn_pop909."
         )
     silent = {
         name: np.zeros((1, output.size) if output.level == "frame" else output.size, np.float32)

@@ -306,9 +306,7 @@ def test_what_a_preset_reads_is_known_beforehand(preset: Path, chord_preset: Pat
     with pytest.raises(UsageError, match=r"reads tags or chords or beats. .*, which reads tempo\."):
         predict.reads(odd)
     bars = Preset("bars", model=None, feature=BeatSynchronous(), task=None, card={})
-    with pytest.raises(
-        UsageError, match=r"^Expected a preset that reads audio\. Received: bars, w"
-    ):
+    with pytest.raises(UsageError, match=r"^Expected a preset that reads audio\. Received: bars,"):
         predict.reads(bars)
 
 
