@@ -108,13 +108,13 @@ def fitting(preset: Preset, records: Records) -> Preset:
     """
     if preset.front_end.fingerprint == records.feature.fingerprint:
         return preset
-    first, *_ = records.feature.features
+    first, *_ = records.feature.members
     if first.fingerprint == preset.feature.fingerprint:
         if preset.companion:
-            alone = f"{preset.name} goes without {preset.companion.name}"
-            print(f"records of {preset.feature.name} alone: {alone}", file=sys.stderr)
+            nothing = f"{records.root} holds nothing for {preset.companion.name}"
+            print(f"{nothing}: {preset.name} goes without", file=sys.stderr)
         return replace(preset, companion=None)
-    wanted, found = preset.front_end.config, records.feature.config
+    wanted, found = preset.feature.config, first.config
     different = [key for key in wanted | found if wanted.get(key) != found.get(key)]
     wants = ", ".join(f"{key}={wanted.get(key)}" for key in different)
     has = ", ".join(f"{key}={found.get(key)}" for key in different)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from kmir import command
 from kmir.cache import cache_dir
 from kmir.config import options, override, split_flags
+from kmir.datasets.beat_clock import on_beat_clock
 from kmir.datasets.named import read_tracks, reader_of
-from kmir.datasets.on_beats import on_clock_of
 from kmir.errors import UsageError
 from kmir.extract_beam import extract_with_beam
 from kmir.features.base import Feature, feature_class
@@ -68,7 +68,7 @@ def extract(
         RecordError: If the folder holds other records, or no track could be read.
         UsageError: If there is no such data set, or it needs a root.
     """
-    tracks = on_clock_of(feature, read_tracks(dataset, root, dataset_options or {}))
+    tracks = on_beat_clock(feature, read_tracks(dataset, root, dataset_options or {}))
     settings: dict[str, Any] = {"dataset": dataset, "dtype": dtype, "seed": seed}
     if overwrite:
         *_, source = plan_records(tracks, feature, **settings)
@@ -114,7 +114,7 @@ def records_for(
             )
         return Records.open(data)
     dataset_options = options(reader_of(data)[0], flags or {}, "option")
-    tracks = on_clock_of(feature, read_tracks(data, root, dataset_options))
+    tracks = on_beat_clock(feature, read_tracks(data, root, dataset_options))
     *_, source = plan_records(tracks, feature, dataset=data)
     out = cache_dir() / "records" / f"{data.replace(':', '-')}-{source[:12]}"
     if not (out / "manifest.json").exists():

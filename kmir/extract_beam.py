@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from kmir.datasets.beat_clock import on_beat_clock
 from kmir.datasets.named import read_tracks, reader_of
-from kmir.datasets.on_beats import on_clock_of
 from kmir.datasets.track import Track
 from kmir.errors import RecordError, UsageError
 from kmir.features.base import Feature
@@ -93,7 +93,7 @@ def extract_with_beam(
                 f"Expected --beam.runner with what it needs. Received: {reason}"
             ) from None
         folder = Folder(out if "://" in out else str(Path(out).absolute()))
-        tracks = on_clock_of(feature, _tracks(dataset, root, dataset_options or {}, quiet=quiet))
+        tracks = on_beat_clock(feature, _tracks(dataset, root, dataset_options or {}, quiet=quiet))
         spec, splits, source = plan_records(
             tracks, feature, dataset=dataset, dtype=dtype, seed=seed
         )

@@ -27,7 +27,7 @@ ROOMS = {
 FURNITURE: dict[str, set[str]] = {
     "model": {"studies"},
     "task": {"base", "augment", "beat_decoding", "lanes", "stream", "tempo"},
-    "data set": {"track", "recordings", "table", "groove_table", "named", "on_beats", "remote"},
+    "data set": {"track", "recordings", "table", "groove_table", "named", "beat_clock", "remote"},
     "feature": {"base", "audio", "decoding", "framing", "live", "note_activation"},
     "study": set(),
 }

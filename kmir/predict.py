@@ -67,10 +67,10 @@ def predict(
         failed: Is given the reason for each file that could not be read.
     """
 
-    def features() -> Iterator[tuple[Path, np.ndarray]]:
+    def features() -> Iterator[tuple[Path, list[np.ndarray]]]:
         for path in paths:
             try:
-                yield path, preset.features(path)
+                yield path, preset.parts(path)
             except KmirError as error:
                 failed[path] = str(error)
             except Exception as error:  # one bad file must not stop a thousand good ones
@@ -90,7 +90,7 @@ def reads(preset: Preset) -> str:
     if isinstance(preset.feature, BeatSynchronous):
         raise UsageError(
             f"Expected a preset that reads audio. Received: {preset.name}, which reads what sounds "
-            "between beats that are known. Take one for beats that asks it: beat_tcn_pop909."
+            "between beats that are known. Take a preset for beats, which asks it: beat_tcn_pop909."
         )
     silent = {
         name: np.zeros((1, output.size) if output.level == "frame" else output.size, np.float32)

@@ -102,7 +102,9 @@ def train(
     preset = Preset(str(workdir), plain, records.feature, run.task, card)
     split = "test" if "test" in records.manifest.splits else "validation"
     scores = evaluate(preset, records, split, workdir / "scores.csv", quiet=quiet)
-    card["score"] = ", ".join(f"{s.name} {s.value:.3f}" for s in scores) + f" ({split} split)"
+    without = f", without {run.task.companion}" if run.task.companion else ""
+    told = ", ".join(f"{s.name} {s.value:.3f}" for s in scores)
+    card["score"] = f"{told} ({split} split{without})"
     golden = next(frames for _, frames, _ in records.tracks(split))[: run.training.clip_frames]
     names = {"model_name": run.module.__name__, "model_config": config.model}
     save_preset(workdir / "preset", preset, golden=golden, **names)

@@ -39,9 +39,10 @@ class BarsConfig(PipelineConfig):
     Args:
         clip_seconds: Beats of a clip: a second is a beat.
         shuffle_buffer: Songs.
-        transpose: Bars are the same in all keys.
-        gain_db: And at all levels.
-        beats_per_bar: Metres that a song may have.
+        transpose: Move clips to keys that are drawn, which leaves bars as they are.
+        gain_db: Range of a gain that is drawn, likewise.
+        beats_per_bar: Metres that a song may have. A preset for beats that asks this one goes by
+            its own.
         change: Probability that a bar is broken off or prolonged at a beat.
     """
 

@@ -17,6 +17,7 @@ from kmir.decoders import (
     downbeats_from_activations,
     peaks,
 )
+from kmir.decoders.bars import CERTAIN
 from kmir.errors import check_values
 from pipelines.base import PipelineConfig
 
@@ -24,8 +25,7 @@ SLOWEST, FASTEST = 55.0, 215.0  # bpm: tempi that are decoded
 TOP_BPM = 1000.0  # beats of six such frames; more is a slip
 # The network is to see a tempo of 200 bpm in steps of 3 %, finer than frames of 20 ms.
 DECODED_RATE = 100.0
-NEAR = 0.07  # seconds: the window within which a beat counts as found
-CERTAIN = 1e-4  # no downbeat is surer than this
+NEAR = 0.07  # seconds: the window within which a beat counts as found; 4 frames at 50 a second
 
 Outputs = Mapping[str, np.ndarray]
 
@@ -39,8 +39,8 @@ class BeatDecoding(PipelineConfig):
             ``"dbn_bars"`` beats, and then bars, of which it asks the preset `bars` too, ``"peaks"``
             both by their peaks alone.
         bars: Preset that hears in the harmony between beats where bars begin (``"dbn_bars"``).
-        harmony: What it counts beside the model's own downbeats, from 0 to 1, where the model isn't
-            asked (``"dbn_bars"``).
+        harmony: Weight of what that preset hears against the model's own downbeats: 0 for the model
+            alone, 1 for the harmony alone (``"dbn_bars"``).
         beats_per_bar: Metres that ``"dbn"`` and ``"dbn_bars"`` may choose from.
         min_bpm: Slowest tempo of the network.
         max_bpm: Fastest tempo.

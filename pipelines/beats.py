@@ -164,7 +164,8 @@ class BeatTracking(Task):
     @property
     def companion(self) -> str:
         """The preset for bars, if the decoder asks it."""
-        return self.config.bars if self.config.decoder == "dbn_bars" else ""
+        asked = self.config.decoder == "dbn_bars" and self.config.harmony > 0
+        return self.config.bars if asked else ""
 
     def conclude(
         self,

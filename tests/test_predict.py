@@ -286,7 +286,7 @@ def test_a_format_that_does_not_fit_is_refused_before_audio_is_read(
     def no(*args: object) -> None:
         raise AssertionError("audio was read")
 
-    monkeypatch.setattr(Preset, "features", no)
+    monkeypatch.setattr(Preset, "parts", no)
     reader = {"preset": preset, "chords": chord_preset}[who]
     assert command.run(predict.main, [str(reader), str(music), *more]) == 2
     assert capsys.readouterr() == ("", f"kmir: error: {line.format(who=reader)}\n")

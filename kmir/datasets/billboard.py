@@ -110,7 +110,7 @@ def _track(folder: Path, group: str) -> Track:
     split = "test" if int(name) >= FIRST_TEST_SLOT else "train"
     return Track(
         name,
-        Annotations() if problems else Annotations(chords=chords, beats=beats),
+        Annotations(chords=None if problems else chords, beats=beats),
         features=partial(_features, folder / CHROMA, tuple(problems)),
         group=group,
         split=split,

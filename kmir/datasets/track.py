@@ -66,7 +66,7 @@ class Track:
             object.__setattr__(self, "group", self.id)
 
     @property
-    def sound(self) -> str | None:
+    def sound_fingerprint(self) -> str | None:
         """Hash of what is heard; None where that isn't known, as of features that are ready."""
         if self.render is not None:
             return self.render.fingerprint
@@ -74,7 +74,7 @@ class Track:
             return sketch(self.audio) if self.audio.is_file() else None
         return getattr(self.features, "fingerprint", None)
 
-    def frames(self, feature: Feature, dtype: DTypeLike = np.float32) -> np.ndarray:
+    def read(self, feature: Feature, dtype: DTypeLike = np.float32) -> np.ndarray:
         """A feature of the track, from its audio, or from the audio that is made for it, or ready.
 
         Args:

@@ -40,18 +40,28 @@ def bars_from_downbeats(
         raise UsageError(f"Expected a probability for each beat, (beats,). Received: {p.shape}.")
     if (wrong := p[~((p >= 0) & (p <= 1))]).size:  # NaN fails the comparison as well
         raise UsageError(f"Expected probabilities in [0, 1]. Received: {wrong[0]:g}.")
+    metres = checked_metres(beats_per_bar)
+    if not 0 < change < 1:
+        raise UsageError(f"Expected a change above 0 and below 1. Received: {change}.")
+    if not len(p):
+        return np.zeros(0, int)
+    paths = [_best_path(p.clip(CERTAIN, 1 - CERTAIN), beats, change) for beats in metres]
+    return max(paths, key=lambda path: path[0])[1] + 1
+
+
+def checked_metres(beats_per_bar: Sequence[int]) -> list[int]:
+    """Metres to choose from.
+
+    Raises:
+        UsageError: If they are not whole numbers from 1.
+    """
     metres = np.asarray(beats_per_bar)
     if metres.ndim != 1 or metres.dtype.kind not in "iu" or not (metres.size and metres.min() > 0):
         raise UsageError(
             "Expected beats per bar as whole numbers from 1, such as (3, 4). "
             f"Received: {beats_per_bar}."
         )
-    if not 0 < change < 1:
-        raise UsageError(f"Expected a change above 0 and below 1. Received: {change}.")
-    if not len(p):
-        return np.zeros(0, int)
-    paths = (_best_path(p.clip(CERTAIN, 1 - CERTAIN), int(beats), change) for beats in metres)
-    return max(paths, key=lambda path: path[0])[1] + 1
+    return [int(beats) for beats in metres]
 
 
 def _best_path(p: np.ndarray, beats: int, change: float) -> tuple[float, np.ndarray]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kmir.decoders.bar_pointer import BeatPath, beat_intervals, best_path, tempo_states
+from kmir.decoders.bars import checked_metres
 from kmir.errors import UsageError
 
 # A probability of 0 or 1, which a sigmoid in float32 does reach, is certain only to this. Else one
@@ -106,12 +107,7 @@ def downbeats_from_activations(
     """
     activations = _checked(activations, 2)
     _check_threshold(threshold)
-    metres = np.asarray(beats_per_bar)
-    if metres.ndim != 1 or metres.dtype.kind not in "iu" or not (metres.size and metres.min() > 0):
-        raise UsageError(
-            "Expected beats per bar as whole numbers from 1, such as (3, 4). "
-            f"Received: {beats_per_bar}."
-        )
+    metres = checked_metres(beats_per_bar)
     intervals = beat_intervals(frame_rate, min_bpm, max_bpm, tempi)
     states = tempo_states(
         intervals, transition_lambda=transition_lambda, observation_lambda=observation_lambda
@@ -120,7 +116,7 @@ def downbeats_from_activations(
     if not heard.any():
         return np.empty((0, 2))
     log_odds = _log_odds(heard, observation_lambda)
-    bars = [[1] + [0] * (beats - 1) for beats in metres.tolist()]  # the downbeat, then the others
+    bars = [[1] + [0] * (beats - 1) for beats in metres]  # the downbeat, then the others
     path = max((best_path(log_odds, bar, states) for bar in bars), key=lambda path: path.score)
     frames, positions = _frames(path, heard, correct)
     return np.column_stack([(frames + first) / frame_rate, positions + 1])

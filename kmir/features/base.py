@@ -143,14 +143,51 @@ class Feature(abc.ABC):
             "take log_frequency, or read the whole recording."
         )
 
+    def read(
+        self,
+        source: Path | str | np.ndarray,
+        sample_rate: int | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> np.ndarray:
+        """Features of a recording, however it comes.
+
+        Args:
+            source: Path of an audio file, or samples ``(samples,)`` or ``(samples, channels)``.
+            sample_rate: Of the samples, in Hz; not needed for a path.
+            dtype: Of the result.
+
+        Returns:
+            ``(frames, *shape)``.
+
+        Raises:
+            AudioError: If the audio can't be used.
+            UsageError: If the sample rate is missing.
+        """
+        if isinstance(source, Path | str):
+            return self.from_file(source, dtype)
+        if sample_rate is None:
+            raise UsageError("Expected the sample rate of the samples. Received: none.")
+        return self(audio.from_array(source, sample_rate, self.sample_rate)).astype(dtype)
+
+    # === What a feature consists of: itself, unless it is of several side by side ===
+
     @property
-    def features(self) -> tuple[Feature, ...]:
-        """The features that this one consists of: itself, unless it is of several side by side."""
+    def members(self) -> tuple[Feature, ...]:
+        """The features that this one consists of."""
         return (self,)
 
     def parts(self, frames: np.ndarray) -> list[np.ndarray]:
-        """Frames of each of `features`, from ``(frames, *shape)`` of this one."""
+        """Frames of each of `members`, from ``(frames, *shape)`` of this one."""
         return [frames]
+
+    def read_parts(
+        self,
+        source: Path | str | np.ndarray,
+        sample_rate: int | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> list[np.ndarray]:
+        """The `parts` of what `read` gives, which are never joined, as that takes memory."""
+        return [self.read(source, sample_rate, dtype)]
 
     def frames(self, seconds: float) -> int:
         """Number of frames that cover a duration: 29.12 s at 12 kHz, hop 256 → 1366."""

@@ -64,8 +64,9 @@ class BeatSynchronous(Feature):
         """
         if not len(beats):
             raise _no_beat()
-        length = beats[-1] - beats[-2] if len(beats) > 1 else 0.0
-        edges = np.append(beats, beats[-1] + length)  # the last one lasts as long as that before
+        # The last one lasts as long as that before, a single one to the end.
+        rest = max(len(frames) / frame_rate - beats[-1], 0.0)
+        edges = np.append(beats, beats[-1] + (beats[-1] - beats[-2] if len(beats) > 1 else rest))
         places = np.arange(len(beats) * self.subdivisions) / self.subdivisions
         means = beat_means(frames, np.interp(places, np.arange(len(edges)), edges), frame_rate)
         return means.reshape(len(beats), -1)

@@ -23,7 +23,7 @@ from kmir.features.base import Feature, feature_from_config, settle
 from kmir.features.log_frequency import LogFrequency
 from kmir.features.nnls_chroma import NNLSChroma
 
-ROWS = 4096  # frames joined at once
+ROWS = 4096  # frames interpolated at once
 
 
 @dataclass(frozen=True)
@@ -44,24 +44,24 @@ class SideBySide(Feature):
         check_values(vars(self), [("sources", len(self.sources) > 1, "of two features or more")])
 
     @cached_property
-    def features(self) -> tuple[Feature, ...]:
+    def members(self) -> tuple[Feature, ...]:
         """The features."""
         return tuple(feature_from_config(source) for source in self.sources)
 
     @property
     def refuses_silence(self) -> bool:  # type: ignore[override]  # the first one's
         """As the first feature does."""
-        return self.features[0].refuses_silence
+        return self.members[0].refuses_silence
 
     @property
     def sample_rate(self) -> int:  # type: ignore[override]  # theirs
         """The highest of theirs, in Hz."""
-        return max(feature.sample_rate for feature in self.features)
+        return max(feature.sample_rate for feature in self.members)
 
     @property
     def frame_rate(self) -> float:
         """Of the first feature."""
-        return self.features[0].frame_rate
+        return self.members[0].frame_rate
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -71,7 +71,7 @@ class SideBySide(Feature):
     @property
     def silence(self) -> float:
         """Of the first feature."""
-        return self.features[0].silence
+        return self.members[0].silence
 
     def parts(self, frames: np.ndarray) -> list[np.ndarray]:
         """The features again.
@@ -85,7 +85,7 @@ class SideBySide(Feature):
         ends = np.cumsum(self._sizes)[:-1]
         return [
             part.reshape(len(frames), *feature.shape)
-            for part, feature in zip(np.split(frames, ends, axis=1), self.features, strict=True)
+            for part, feature in zip(np.split(frames, ends, axis=1), self.members, strict=True)
         ]
 
     def from_blocks(
@@ -101,11 +101,7 @@ class SideBySide(Feature):
         """
         del samples
         whole = np.concatenate([np.zeros(0, np.float32), *blocks])
-        made = []
-        for feature in self.features:
-            part = audio.resample(whole, self.sample_rate, feature.sample_rate)
-            made.append(feature.from_blocks([part], len(part), dtype))
-        return self._joined(made, dtype)
+        return self.read(whole, self.sample_rate, dtype)
 
     def from_file(self, path: Path | str, dtype: DTypeLike = np.float32) -> np.ndarray:
         """Features of an audio file, which is read block by block, once for each of them.
@@ -114,39 +110,57 @@ class SideBySide(Feature):
             AudioError: If the file can't be read, or nothing sounds in it where the first feature
                 refuses silence.
         """
-        first, *others = self.features
+        return self.read(path, dtype=dtype)
+
+    def read(
+        self,
+        source: Path | str | np.ndarray,
+        sample_rate: int | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> np.ndarray:
+        """Features of a recording, however it comes; see `Feature.read`."""
+        return self._joined(self.read_parts(source, sample_rate, dtype), dtype)
+
+    def read_parts(
+        self,
+        source: Path | str | np.ndarray,
+        sample_rate: int | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> list[np.ndarray]:
+        """The features of a recording one by one, at the frames of the first."""
+        first, *others = self.members
         made = []
         for feature in others:
-            heard = audio.blocks(path, feature.sample_rate)
-            expected = int(audio.duration(path) * feature.sample_rate)
-            made.append(feature.from_blocks(heard, expected, dtype))
-        return self._joined([first.from_file(path, dtype), *made], dtype)
+            if isinstance(source, Path | str):  # not `from_file`: only the first refuses silence
+                heard = audio.blocks(source, feature.sample_rate)
+                expected = int(audio.duration(source) * feature.sample_rate)
+                made.append(feature.from_blocks(heard, expected, dtype))
+            else:
+                made.append(feature.read(source, sample_rate, dtype))
+        frames = first.read(source, sample_rate, dtype)
+        pairs = zip(made, others, strict=True)
+        return [frames, *(self._brought(part, f.frame_rate, len(frames)) for part, f in pairs)]
 
-    def _joined(self, made: list[np.ndarray], dtype: DTypeLike) -> np.ndarray:
-        """What the features made of a recording, frame by frame of the first."""
-        first, *others = made
-        joined = np.empty((len(first), *self.shape), dtype)
-        for start in range(0, len(joined), ROWS):
-            rows = first[start : start + ROWS]
+    def _brought(self, part: np.ndarray, frame_rate: float, frames: int) -> np.ndarray:
+        """A feature at so many frames of the first, interpolated; its last one lasts for ever."""
+        brought = np.empty((frames, *part.shape[1:]), part.dtype)
+        for start in range(0, frames, ROWS):
+            rows = brought[start : start + ROWS]
             times = (start + np.arange(len(rows))) / self.frame_rate
-            brought = [
-                _at(times, part, feature.frame_rate)
-                for part, feature in zip(others, self.features[1:], strict=True)
-            ]
-            flat = [part.reshape(len(rows), -1) for part in (rows, *brought)]
-            joined[start : start + ROWS] = np.concatenate(flat, axis=1)
+            place = np.minimum(times * frame_rate, len(part) - 1)
+            before = place.astype(int)
+            after = np.minimum(before + 1, len(part) - 1)
+            share = (place - before).reshape(-1, *[1] * (part.ndim - 1))
+            rows[:] = (1 - share) * part[before] + share * part[after]
+        return brought
+
+    def _joined(self, parts: list[np.ndarray], dtype: DTypeLike) -> np.ndarray:
+        """``(frames, *shape)`` from what `read_parts` gives."""
+        joined = np.empty((len(parts[0]), *self.shape), dtype)
+        for target, part in zip(self.parts(joined), parts, strict=True):
+            target[:] = part
         return joined
 
     @property
     def _sizes(self) -> list[int]:
-        return [math.prod(feature.shape) for feature in self.features]
-
-
-def _at(times: np.ndarray, part: np.ndarray, frame_rate: float) -> np.ndarray:
-    """``(times, *shape)`` of a feature, by linear interpolation; its last frame lasts for ever."""
-    place = np.minimum(times * frame_rate, len(part) - 1)
-    before = place.astype(int)
-    after = np.minimum(before + 1, len(part) - 1)
-    share = (place - before).reshape(-1, *[1] * (part.ndim - 1))
-    values: np.ndarray = (1 - share) * part[before] + share * part[after]
-    return values
+        return [math.prod(feature.shape) for feature in self.members]

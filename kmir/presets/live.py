@@ -113,4 +113,4 @@ class Stream:
         return self._activations(self._feature.finish())
 
     def _activations(self, features: np.ndarray) -> dict[str, np.ndarray]:
-        return self._model.feed(features.astype(np.float16))  # as `Preset.features` gives them
+        return self._model.feed(features.astype(np.float16))  # the precision of records

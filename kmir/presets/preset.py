@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,6 @@ import numpy as np
 
 from kmir.annotations import Annotations
 from kmir.errors import PresetError
-from kmir.features import audio
 from kmir.features.base import Feature
 from kmir.features.beat_synchronous import BeatSynchronous
 from kmir.features.side_by_side import SideBySide
@@ -22,6 +21,7 @@ from kmir.presets.inference import Kind, track_outputs
 from kmir.presets.live import CarriedModel, Stream
 
 K = TypeVar("K")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Preset:
         Raises:
             AudioError: If the audio can't be used.
         """
-        ((_, annotations),) = self.annotate(self._one(self.front_end, source, sample_rate))
+        ((_, annotations),) = self.annotate(self._one(self.parts, source, sample_rate))
         return annotations
 
     def embed(self, source: Path | str | np.ndarray, sample_rate: int | None = None) -> np.ndarray:
@@ -97,7 +97,7 @@ class Preset:
         ((_, _, outputs),) = self._outputs(
             self._body,
             self._carried_body,
-            self._one(self.feature, source, sample_rate),
+            self._one(self._own, source, sample_rate),
             {"embedding": kind},
         )
         found = outputs["embedding"].astype(np.float32)
@@ -137,8 +137,14 @@ class Preset:
     def features(
         self, source: Path | str | np.ndarray, sample_rate: int | None = None
     ) -> np.ndarray:
-        """What `annotate` reads of one recording, ``(frames, *front_end.shape)`` float16."""
-        return _read(self.front_end, source, sample_rate)
+        """What records hold of one recording, ``(frames, *front_end.shape)`` float16."""
+        return self.front_end.read(source, sample_rate, np.float16)
+
+    def parts(
+        self, source: Path | str | np.ndarray, sample_rate: int | None = None
+    ) -> list[np.ndarray]:
+        """The same, feature by feature: what the model reads, and what the companion reads."""
+        return self.front_end.read_parts(source, sample_rate, np.float16)
 
     def activations(
         self, source: Path | str | np.ndarray, sample_rate: int | None = None
@@ -157,11 +163,13 @@ class Preset:
         Raises:
             AudioError: If the audio can't be used.
         """
-        recording = self._one(self.feature, source, sample_rate)
+        recording = self._one(self._own, source, sample_rate)
         ((_, _, activations),) = self._activations(recording, every=True)
         return activations
 
-    def annotate(self, tracks: Iterable[tuple[K, np.ndarray]]) -> Iterator[tuple[K, Annotations]]:
+    def annotate(
+        self, tracks: Iterable[tuple[K, np.ndarray | list[np.ndarray]]]
+    ) -> Iterator[tuple[K, Annotations]]:
         """Annotations of many tracks.
 
         Outputs for clips are averaged over a track, outputs for frames joined along it. Clips are
@@ -169,16 +177,19 @@ class Preset:
         other from its beginning to its end, as it does live.
 
         Args:
-            tracks: Keys with features ``(frames, *front_end.shape)``; taken one at a time.
+            tracks: Keys with `features` or `parts` of a recording; taken one at a time.
         """
         beside: deque[np.ndarray] = deque()  # for the companion, of tracks that the model reads
 
         def own() -> Iterator[tuple[K, np.ndarray]]:
             for key, features in tracks:
-                part, *others = self.front_end.parts(features)
-                beside.extend(other.copy() for other in others)
-                yield key, part
-                del features, part  # not to wait in memory until what they tell is decoded
+                if isinstance(features, list):
+                    parts = [*features]
+                else:
+                    parts = self.front_end.parts(features)
+                beside.extend(part.copy() for part in parts[1:])
+                del features, parts[1:]  # not to wait in memory until what they tell is decoded
+                yield key, parts.pop()
 
         for key, frames, activations in self._activations(own(), every=False):
             times, heard = np.arange(frames) / self.feature.frame_rate, {}
@@ -200,8 +211,15 @@ class Preset:
 
         Returns:
             ``(beats, size)`` by output name; without beats, of no beat.
+
+        Raises:
+            PresetError: If the preset is of another kind.
         """
-        assert isinstance(self.feature, BeatSynchronous)  # else it would be nobody's companion
+        if not isinstance(self.feature, BeatSynchronous):
+            raise PresetError(
+                f"Expected a preset that reads {BeatSynchronous.name}. Received: {self.name}, "
+                f"which reads {self.feature.name}; use predict."
+            )
         if not len(beats):
             return {n: np.zeros((0, o.size), np.float32) for n, o in self.task.outputs().items()}
         features = self.feature.between(frames, beats, frame_rate).astype(np.float16)
@@ -209,10 +227,14 @@ class Preset:
         return activations
 
     def _one(
-        self, feature: Feature, source: Path | str | np.ndarray, sample_rate: int | None
-    ) -> Iterator[tuple[str, np.ndarray]]:
-        """One recording as a track; nobody holds its features longer than who takes them."""
-        yield self.name, _read(feature, source, sample_rate)
+        self, read: Callable[..., T], source: Path | str | np.ndarray, sample_rate: int | None
+    ) -> Iterator[tuple[str, T]]:
+        """A recording as it is read; nobody holds that longer than who takes it."""
+        yield self.name, read(source, sample_rate)
+
+    def _own(self, source: Path | str | np.ndarray, sample_rate: int | None) -> np.ndarray:
+        """What the model reads of a recording."""
+        return self.feature.read(source, sample_rate, np.float16)
 
     def _activations(
         self, tracks: Iterable[tuple[K, np.ndarray]], *, every: bool
@@ -274,13 +296,3 @@ class Preset:
     @property
     def _frames_only(self) -> bool:
         return all(output.level == "frame" for output in self.task.outputs().values())
-
-
-def _read(feature: Feature, source: Path | str | np.ndarray, sample_rate: int | None) -> np.ndarray:
-    """A feature of a recording, as records hold it."""
-    if isinstance(source, Path | str):
-        return feature.from_file(source, np.float16)
-    if sample_rate is None:
-        raise PresetError("Expected the sample rate of the samples. Received: none.")
-    samples = audio.from_array(source, sample_rate, feature.sample_rate)
-    return feature(samples).astype(np.float16)

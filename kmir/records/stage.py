@@ -99,7 +99,7 @@ class Staging:
             AudioError: If the audio can't be read, or its features are of another shape or not
                 finite.
         """
-        stored = track.frames(self.feature, self.dtype)
+        stored = track.read(self.feature, self.dtype)
         temporary = self.path(track).with_suffix(f".{os.getpid()}.tmp")
         with temporary.open("wb") as file:
             np.save(file, stored)

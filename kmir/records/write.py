@@ -117,7 +117,7 @@ def _source(spec: Spec, tracks: Sequence[Track], splits: dict[str, str]) -> str:
     digest = hashlib.sha256(json.dumps(dataclasses.asdict(spec), sort_keys=True).encode())
     for track in tracks:
         annotations = track.annotations.to_json()
-        line = [track.id, track.group, splits[track.id], annotations, track.sound]
+        line = [track.id, track.group, splits[track.id], annotations, track.sound_fingerprint]
         digest.update(json.dumps(line).encode())
     return digest.hexdigest()
 

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from kmir.annotations import Beats
+from kmir.datasets.beat_clock import on_beat_clock
 from kmir.datasets.billboard import BIBTEX, LICENSE, read_chroma, tracks
 from kmir.datasets.track import Track
 from kmir.errors import DatasetError
+from kmir.features.beat_synchronous import BeatSynchronous
 
 HOP = 2048 / 44100
 LAB = "0.0\t0.4\tN\n0.4\t8.4\tC:maj\n8.4\t10.0\tG:7/3\n"
@@ -119,6 +121,20 @@ def test_other_disorder_is_a_fault(tmp_path: Path, lab: str, line: str) -> None:
     with pytest.raises(DatasetError) as caught:
         faulty.features()
     assert str(caught.value).startswith(line)
+
+
+def test_a_faulty_slot_keeps_its_beats_to_be_asked_for(tmp_path: Path) -> None:
+    """Where only tracks with beats are wanted, it must not vanish without a word."""
+    phrases = "0.0\tA, | C | G |\n4.0\tend\n"
+    slot(tmp_path, 3, lab="0 1 C\n0 0.5 G\n", phrases=phrases)
+    slot(tmp_path, 4, phrases=phrases)
+    for track in on_beat_clock(BeatSynchronous(), list(tracks(tmp_path))):
+        assert track.annotations.known == ("beats",)
+        if track.id == "0003":
+            with pytest.raises(DatasetError, match=r"^0003/full\.lab:2: Expected segments"):
+                track.features()
+        else:
+            assert track.features().shape == (8, 24)
 
 
 def test_a_folder_without_slots(tmp_path: Path) -> None:

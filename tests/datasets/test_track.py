@@ -64,11 +64,11 @@ class Known:
 
 def test_its_sound_has_a_hash_where_that_is_known(tiny_folder, tmp_path):
     path = tiny_folder / "tone" / "0.wav"
-    assert Track("a", Annotations(), audio=path).sound == sketch(path)
-    assert Track("a", Annotations(), audio=tmp_path / "gone.wav").sound is None
-    assert Track("a", Annotations(), render=Copied(path)).sound == "of the source"
-    assert Track("a", Annotations(), features=partial(np.zeros, (3, 4))).sound is None
-    assert Track("a", Annotations(), features=Known()).sound == "made of this"
+    assert Track("a", Annotations(), audio=path).sound_fingerprint == sketch(path)
+    assert Track("a", Annotations(), audio=tmp_path / "gone.wav").sound_fingerprint is None
+    assert Track("a", Annotations(), render=Copied(path)).sound_fingerprint == "of the source"
+    assert Track("a", Annotations(), features=partial(np.zeros, (3, 4))).sound_fingerprint is None
+    assert Track("a", Annotations(), features=Known()).sound_fingerprint == "made of this"
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
@@ -81,7 +81,7 @@ def test_its_frames_are_those_of_its_audio_in_any_form(tiny_folder, tiny_feature
         {"render": Copied(path)},
         {"features": partial(tiny_feature.from_file, path)},
     ):
-        found = Track("a", Annotations(), **sound).frames(tiny_feature, dtype)
+        found = Track("a", Annotations(), **sound).read(tiny_feature, dtype)
         assert found.dtype == dtype
         np.testing.assert_array_equal(found, expected)
 
@@ -97,10 +97,10 @@ def test_its_frames_are_those_of_its_audio_in_any_form(tiny_folder, tiny_feature
 )
 def test_frames_that_can_not_be_stored(tiny_feature, features, message):
     with pytest.raises(AudioError, match=message):
-        Track("a", Annotations(), features=features.copy).frames(tiny_feature, np.float16)
+        Track("a", Annotations(), features=features.copy).read(tiny_feature, np.float16)
 
 
 def test_audio_that_is_made_goes_by_the_name_of_the_track(tiny_feature, tmp_path):
     (tmp_path / "text.wav").write_text("no audio")
     with pytest.raises(AudioError, match=r"Received: song 7, 8 bytes"):
-        Track("song 7", Annotations(), render=Copied(tmp_path / "text.wav")).frames(tiny_feature)
+        Track("song 7", Annotations(), render=Copied(tmp_path / "text.wav")).read(tiny_feature)

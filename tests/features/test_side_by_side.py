@@ -54,7 +54,7 @@ def test_geometry_is_that_of_the_first() -> None:
     assert BOTH.shape == (np.prod(BANDS.shape) + 24,)
     assert BOTH.silence == BANDS.silence
     assert BOTH.frames(1.0) == BANDS.frames(1.0) == 51
-    assert BOTH.features == (BANDS, CHROMA)
+    assert BOTH.members == (BANDS, CHROMA)
     assert BOTH.first_pitch_class is None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -282,6 +283,46 @@ class Noting(BeatTracking):
         return super().conclude(found, activations, times, heard)
 
 
+class Watching(BeatTracking):
+    """Notes whether what was read of a recording is still in memory when it is decoded."""
+
+    read: weakref.ref[np.ndarray]
+
+    def decode(self, activations: Mapping[str, np.ndarray], times: np.ndarray) -> Annotations:
+        self.kept = self.read() is not None
+        return super().decode(activations, times)
+
+
+def test_features_do_not_wait_for_the_decoder(preset: Preset) -> None:
+    task = Watching(preset.task.config, preset.labels)
+    watched = dataclasses.replace(preset, task=task)
+
+    def parts() -> list[np.ndarray]:
+        found = preset.parts(clicks(), RATE)
+        task.read = weakref.ref(found[0])
+        return found
+
+    def recordings() -> Iterator[tuple[int, list[np.ndarray]]]:
+        yield 0, parts()
+
+    ((_, found),) = watched.annotate(recordings())
+    assert found.beats is not None
+    assert len(found.beats.times) > 10
+    assert not task.kept
+
+
+def test_parts_are_what_is_joined(preset: Preset) -> None:
+    for part, other in zip(
+        preset.parts(clicks(), RATE), BOTH.parts(preset.features(clicks(), RATE)), strict=True
+    ):
+        np.testing.assert_array_equal(part, other)
+
+
+def test_between_beats_is_for_presets_of_beats(preset: Preset) -> None:
+    with pytest.raises(PresetError, match=r"^Expected a preset that reads beat_sync.*use predict"):
+        preset.between_beats(np.zeros((9, 24)), np.array([0.1]), 10.0)
+
+
 def test_each_track_keeps_its_chroma_where_several_are_read_ahead(preset: Preset) -> None:
     """A model that looks ahead takes tracks of one length together before it answers."""
     config = beat_gru.Config(front=8, units=(4,), bidirectional=True)
@@ -345,13 +386,14 @@ def test_records_decide_whether_the_companion_comes_along(
     assert without.companion is None
     assert without.model is preset.model
     assert preset.companion is not None
-    told = f"records of log_frequency alone: {preset.name} goes without {preset.companion.name}\n"
+    root, name = records["log_frequency"].root, preset.companion.name
+    told = f"{root} holds nothing for {name}: {preset.name} goes without\n"
     assert capsys.readouterr().err == told
     assert fitting(without, records["log_frequency"]) is without
     assert fitting(without, records["side_by_side"]).companion is None
     assert capsys.readouterr().err == ""
-    for one, name in ((preset, "side_by_side"), (without, "log_frequency")):
-        expected = re.escape(f"Expected records with the feature of {preset.name}: name={name}")
+    expected = re.escape(f"Expected records with the feature of {preset.name}: name=log_frequency")
+    for one in (preset, without):
         with pytest.raises(RecordError, match=f"^{expected}.* Received: name=nnls_chroma,"):
             fitting(one, records["nnls_chroma"])
 

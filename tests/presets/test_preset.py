@@ -13,7 +13,7 @@ import soundfile
 from keras import layers
 
 from kmir.annotations import Annotations
-from kmir.errors import AudioError, PresetError
+from kmir.errors import AudioError, PresetError, UsageError
 from kmir.features.log_mel import LogMel
 from kmir.presets import Preset
 from pipelines.tagging import Tagging, TaggingConfig
@@ -162,7 +162,7 @@ def test_labels_are_in_the_order_of_the_output(preset: Preset) -> None:
 
 def test_samples_need_their_rate(preset: Preset) -> None:
     for method in (preset.predict, preset.embed):
-        with pytest.raises(PresetError, match="Expected the sample rate of the samples"):
+        with pytest.raises(UsageError, match="Expected the sample rate of the samples"):
             method(np.zeros(8000))
 
 

@@ -16,7 +16,7 @@ import soundfile
 from kmir import command
 from kmir.annotations import Annotations, Beats, Segments, Tags
 from kmir.datasets import Track
-from kmir.datasets.on_beats import OnBeats, on_clock_of
+from kmir.datasets.beat_clock import FeaturesOnBeats, on_beat_clock
 from kmir.errors import AudioError, DatasetError
 from kmir.extract import extract, main, records_for
 from kmir.features.beat_synchronous import BeatSynchronous
@@ -66,7 +66,9 @@ BEATS = Beats([0.5, 1.0, 1.55, 2.0], [3, 0, 1, 2])
 def test_annotations_are_moved_to_the_clock() -> None:
     chords = Segments([[0, 1]], ("C:maj",))
     known = replace(track(BEATS).annotations, chords=chords)
-    (found,) = on_clock_of(FEATURE, [Track("a", known, features=ready, group="band", split="test")])
+    (found,) = on_beat_clock(
+        FEATURE, [Track("a", known, features=ready, group="band", split="test")]
+    )
     assert (found.id, found.group, found.split) == ("a", "band", "test")
     assert found.audio is None
     assert found.render is None
@@ -81,12 +83,12 @@ def test_annotations_are_moved_to_the_clock() -> None:
 def test_tracks_without_beats_are_left_out_and_told(caplog: pytest.LogCaptureFixture) -> None:
     none, empty = track(None), track(Beats([]))
     with caplog.at_level(logging.INFO, "kmir"):
-        assert len(on_clock_of(FEATURE, [none, track(BEATS), empty, track(BEATS)])) == 2
+        assert len(on_beat_clock(FEATURE, [none, track(BEATS), empty, track(BEATS)])) == 2
         assert caplog.messages == ["2 tracks without beats, left out"]
-        on_clock_of(FEATURE, [track(BEATS)])
+        on_beat_clock(FEATURE, [track(BEATS)])
     assert len(caplog.messages) == 1
     with pytest.raises(DatasetError) as caught:
-        on_clock_of(FEATURE, [none, empty])
+        on_beat_clock(FEATURE, [none, empty])
     assert str(caught.value) == (
         "Expected tracks with beats, for beat_synchronous. Received: 2 without."
     )
@@ -94,9 +96,9 @@ def test_tracks_without_beats_are_left_out_and_told(caplog: pytest.LogCaptureFix
 
 def test_features_that_count_seconds_have_the_tracks_as_they_are() -> None:
     tracks = [track(None), track(BEATS)]
-    found = on_clock_of(CHROMA, tracks)
+    found = on_beat_clock(CHROMA, tracks)
     assert all(one is other for one, other in zip(found, tracks, strict=True))
-    assert on_clock_of(CHROMA, []) == []
+    assert on_beat_clock(CHROMA, []) == []
 
 
 # === Their features ===
@@ -105,27 +107,27 @@ def test_features_that_count_seconds_have_the_tracks_as_they_are() -> None:
 def test_features_are_those_between_the_beats(music: Path) -> None:
     times = beat_times(0)
     heard = track(Beats(times), features=None, audio=music / "0.wav")
-    (found,) = on_clock_of(FEATURE, [heard])
+    (found,) = on_beat_clock(FEATURE, [heard])
     assert found.features is not None
     chroma = CHROMA.from_file(music / "0.wav")
     expected = FEATURE.between(chroma, times, CHROMA.frame_rate)
     np.testing.assert_array_equal(found.features(), expected)
-    np.testing.assert_array_equal(found.frames(FEATURE), expected)
-    (of_ready,) = on_clock_of(FEATURE, [track(BEATS)])
+    np.testing.assert_array_equal(found.read(FEATURE), expected)
+    (of_ready,) = on_beat_clock(FEATURE, [track(BEATS)])
     np.testing.assert_array_equal(
-        of_ready.frames(FEATURE, np.float16),
+        of_ready.read(FEATURE, np.float16),
         FEATURE.between(ready(), BEATS.times, CHROMA.frame_rate).astype(np.float16),
     )
 
 
 def test_ready_features_of_another_shape_or_no_numbers_are_told() -> None:
     for shape, message in (((9, 12), r"\(frames, 24\)\. Rec.* \(9, 12\) in a"), ((0, 24), "in a")):
-        (found,) = on_clock_of(FEATURE, [track(BEATS, features=partial(np.zeros, shape))])
+        (found,) = on_beat_clock(FEATURE, [track(BEATS, features=partial(np.zeros, shape))])
         with pytest.raises(AudioError, match=message):
-            found.frames(FEATURE)
-    (found,) = on_clock_of(FEATURE, [track(BEATS, features=partial(np.full, (9, 24), np.nan))])
+            found.read(FEATURE)
+    (found,) = on_beat_clock(FEATURE, [track(BEATS, features=partial(np.full, (9, 24), np.nan))])
     with pytest.raises(AudioError, match=r"finite features\. Received: NaN or overflow in a\."):
-        found.frames(FEATURE)
+        found.read(FEATURE)
 
 
 def test_what_they_are_made_of_changes_with_beats_and_audio(music: Path) -> None:
@@ -134,16 +136,16 @@ def test_what_they_are_made_of_changes_with_beats_and_audio(music: Path) -> None
     other_bars = Beats(BEATS.times, [1, 2, 3, 4])
     tracks = [track(beats) for beats in (BEATS, moved, other_bars)]
     tracks += [track(BEATS, features=None, audio=music / f"{number}.wav") for number in (0, 1)]
-    sounds = [found.sound for found in on_clock_of(FEATURE, tracks)]
+    sounds = [found.sound_fingerprint for found in on_beat_clock(FEATURE, tracks)]
     assert None not in sounds
     assert len(set(sounds)) == len(sounds)
-    assert sounds == [found.sound for found in on_clock_of(FEATURE, tracks)]
-    assert track(BEATS).sound is None  # what is ready by itself can't be told
+    assert sounds == [found.sound_fingerprint for found in on_beat_clock(FEATURE, tracks)]
+    assert track(BEATS).sound_fingerprint is None  # what is ready by itself can't be told
 
 
 def test_they_go_to_other_processes(music: Path) -> None:
     heard = track(BEATS, features=None, audio=music / "0.wav")
-    frames = OnBeats(heard, FEATURE)
+    frames = FeaturesOnBeats(heard, FEATURE)
     again = pickle.loads(pickle.dumps(frames))
     assert again.fingerprint == frames.fingerprint
     np.testing.assert_array_equal(again(), frames())

@@ -1,6 +1,7 @@
 """Tracks on the clock of their beats: what a `BeatSynchronous` feature is extracted from.
 
-Second t of such a track is beat t; its annotations are moved to that clock.
+Second t of such a track is beat t. Of its annotations tags and beats come along; chords and what
+else is told in seconds are left out.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from kmir.features.beat_synchronous import BeatSynchronous
 log = logging.getLogger("kmir")
 
 
-def on_clock_of(feature: Feature, tracks: Sequence[Track]) -> list[Track]:
+def on_beat_clock(feature: Feature, tracks: Sequence[Track]) -> list[Track]:
     """Tracks as a feature wants them: on the clock of their beats if it counts these.
 
     Tracks whose beats are not known are left out then.
@@ -42,7 +43,7 @@ def on_clock_of(feature: Feature, tracks: Sequence[Track]) -> list[Track]:
         Track(
             track.id,
             _counted(track.annotations),
-            features=OnBeats(track, feature),
+            features=FeaturesOnBeats(track, feature),
             group=track.group,
             split=track.split,
         )
@@ -51,7 +52,7 @@ def on_clock_of(feature: Feature, tracks: Sequence[Track]) -> list[Track]:
 
 
 @dataclass(frozen=True)
-class OnBeats:
+class FeaturesOnBeats:
     """The ready features of a track on its beat clock: called, it computes them.
 
     Args:
@@ -67,12 +68,12 @@ class OnBeats:
         beats = self.track.annotations.beats
         assert beats is not None  # else it would have been left out
         source = self.feature.averaged
-        return self.feature.between(self.track.frames(source), beats.times, source.frame_rate)
+        return self.feature.between(self.track.read(source), beats.times, source.frame_rate)
 
     @property
     def fingerprint(self) -> str:
         """Hash of the sound and of where its beats are."""
-        text = f"{self.track.sound} {self.track.annotations.to_json()}"
+        text = f"{self.track.sound_fingerprint} {self.track.annotations.to_json()}"
         return hashlib.sha256(text.encode()).hexdigest()
 
 
