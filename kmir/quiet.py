@@ -15,6 +15,8 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
+from kmir.lean import lean_import
+
 
 @contextmanager
 def muted_stderr() -> Iterator[None]:
@@ -42,12 +44,12 @@ def muted_stderr() -> Iterator[None]:
 
 
 class _HushedFinder:
-    """Finds TensorFlow as always, but executes it with stderr muted."""
+    """Finds TensorFlow and Keras as always, but executes them with stderr muted, and lean."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if name != "tensorflow":
+        if name not in ("tensorflow", "keras"):
             return None
         others = (finder for finder in sys.meta_path if not isinstance(finder, _HushedFinder))
         spec = next(filter(None, (finder.find_spec(name, path, target) for finder in others)), None)
@@ -55,7 +57,7 @@ class _HushedFinder:
             execute = spec.loader.exec_module
 
             def execute_muted(module: ModuleType) -> None:
-                with muted_stderr():
+                with muted_stderr(), lean_import():
                     execute(module)
 
             spec.loader.exec_module = execute_muted  # type: ignore[method-assign]
@@ -63,7 +65,10 @@ class _HushedFinder:
 
 
 def hush_tensorflow() -> None:
-    """Make the first ``import tensorflow`` of this process silent; no effect if it was imported."""
+    """Make the first ``import tensorflow`` of this process silent; no effect if it was imported.
+
+    In a command of kmir it is lean, too: see `kmir.lean`.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if "tensorflow" not in sys.modules:
         sys.meta_path.insert(0, _HushedFinder())
