@@ -11,7 +11,7 @@ def card_text(name: str, config: Mapping[str, Any], labels: Sequence[str]) -> st
 
     Args:
         name: Of the preset.
-        config: As in its ``config.json``; its card may have ``use``, a line of Python with the
+        config: As in its ``config.json``; its card may have ``use``, lines of Python with the
             preset, and ``tables``: rows by title.
         labels: In the order of the output.
     """
