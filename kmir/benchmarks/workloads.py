@@ -127,9 +127,15 @@ def _beat_losses() -> dict[str, keras.losses.Loss]:
     }
 
 
+def _bar_losses() -> dict[str, keras.losses.Loss]:
+    import keras
+
+    return {"downbeat": keras.losses.BinaryCrossentropy()}
+
+
 _helping = partial(Output, level="frame", loss_weight=0.3, decoded=False)
 
-# By task: Choi's 29.12 s and 50 tags; 11.88 s of NNLS chroma; 20 s of log-frequency bands.
+# By task: Choi's 29.12 s and 50 tags; 11.88 s of chroma; 20 s of log-frequency bands; 48 beats.
 WORKLOADS = {
     "tagging": Workload(
         (1366, 96),
@@ -157,6 +163,12 @@ WORKLOADS = {
             "tempo": Output(77, "softmax", "frame", loss_weight=0.05, decoded=False),
         },
         _beat_losses,
+    ),
+    "bars": Workload(
+        (49, 96),
+        32,
+        {"downbeat": Output(1, "sigmoid", "frame")},
+        _bar_losses,
     ),
 }
 

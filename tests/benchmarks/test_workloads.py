@@ -17,7 +17,7 @@ from kmir.run import TrainConfig
 from pipelines.base import task_class
 
 NO_RECORDS = Manifest("", "", {}, {})
-LABELS = {"tagging": 50, "chords": 25, "beats": 77}
+LABELS = {"tagging": 50, "chords": 25, "beats": 77, "bars": 1}
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
@@ -41,7 +41,7 @@ def test_every_model_of_the_zoo_has_one() -> None:
 
 
 def test_a_model_for_another_task() -> None:
-    with pytest.raises(UsageError, match="Expected a model for tagging, chords, beats"):
+    with pytest.raises(UsageError, match="Expected a model for tagging, chords, beats, bars"):
         workload_of(keras)
 
 
