@@ -205,7 +205,9 @@ def test_the_whole_model_survives_a_file(name: str, tmp_path: Path) -> None:
 
 
 @every_model
-@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "policy", ["float32", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)]
+)
 def test_one_step_changes_every_kernel(name: str, policy: str) -> None:
     model = compiled(name, policy)
     before = [np.asarray(v) for v in model.trainable_variables]
@@ -257,6 +259,7 @@ def learned(name: str, policy: str) -> list[float]:
     return losses
 
 
+@pytest.mark.slow
 @every_model
 @pytest.mark.parametrize(
     ("policy", "tolerance"), [("mixed_bfloat16", 0.005), ("mixed_float16", 0.0005)]
